@@ -1,0 +1,88 @@
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <tl/expected.hpp>
+#include <utility>
+#include <vector>
+
+/// The seam between the client runtime and the network. Everything above it is tested with a
+/// scripted server behind this interface or on a loopback socket; two edges implement it:
+/// cpprestsdk for requests, Beast for watch streams.
+namespace gobuildenv::kube {
+
+using Deadline = std::chrono::steady_clock::time_point;
+using Headers = std::vector<std::pair<std::string, std::string>>;
+
+enum class Method { Get, Post, Put, Patch, Delete };
+
+/// One request to the API server (or the module proxy). `target` is path and query, encoded.
+struct HttpRequest {
+  Method method = Method::Get;
+  std::string target;
+  Headers headers;
+  std::string body;
+  Deadline deadline{};  ///< the whole exchange ends by then, whatever the peer does
+};
+
+struct HttpResponse {
+  int status = 0;
+  Headers headers;
+  std::string body;
+  /// First header of that name, compared without case; empty when absent.
+  [[nodiscard]] std::string_view header(std::string_view name) const;
+};
+
+/// Why an exchange has no HTTP answer.
+struct TransportError {
+  enum class Kind { Connect, Tls, Timeout, Closed, TooLarge, Cancelled, Protocol };
+  Kind kind = Kind::Connect;
+  std::string message;  ///< no credentials, no bodies
+};
+
+/// A response body that arrives over time. One reader; cancel() may come from any thread.
+class ByteStream {
+ public:
+  virtual ~ByteStream() = default;
+  ByteStream() = default;
+  ByteStream(const ByteStream&) = delete;
+  ByteStream& operator=(const ByteStream&) = delete;
+  /// Waits until `idle` for bytes. Gives the number read, 0 at a clean end of the body.
+  virtual tl::expected<std::size_t, TransportError> read(char* buffer, std::size_t size,
+                                                         Deadline idle) = 0;
+  /// Makes a read in progress, and every later one, end with Kind::Cancelled.
+  virtual void cancel() noexcept = 0;
+};
+
+/// Status and headers have arrived; for a status other than 200 the stream is the error's body.
+struct StreamResponse {
+  int status = 0;
+  Headers headers;
+  std::unique_ptr<ByteStream> body;
+};
+
+/// Sends whole requests. Thread-safe.
+class Transport {
+ public:
+  virtual ~Transport() = default;
+  Transport() = default;
+  Transport(const Transport&) = delete;
+  Transport& operator=(const Transport&) = delete;
+  virtual tl::expected<HttpResponse, TransportError> send(const HttpRequest& request) = 0;
+};
+
+/// Opens streamed responses (watches). Thread-safe; `deadline` of the request bounds the opening
+/// only.
+class StreamTransport {
+ public:
+  virtual ~StreamTransport() = default;
+  StreamTransport() = default;
+  StreamTransport(const StreamTransport&) = delete;
+  StreamTransport& operator=(const StreamTransport&) = delete;
+  virtual tl::expected<StreamResponse, TransportError> open(const HttpRequest& request) = 0;
+};
+
+}  // namespace gobuildenv::kube
