@@ -1,0 +1,57 @@
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "goenv/spec.hpp"
+
+/// What the pod webhook asks of the world. `webhooks` knows no client: the manager implements this
+/// over snapshots of its caches, the offline commands over files.
+namespace gobuildenv::webhooks {
+
+/// An environment as it is served now: by its revision's ConfigMap, not by its spec.
+struct ServedEnvironment {
+  std::string ns;
+  std::string name;
+  std::string revision;                         ///< ten hex digits
+  std::string config_map;                       ///< "<name>-<revision>"
+  std::shared_ptr<const std::string> pod_json;  ///< the revision's pod.json
+  std::optional<goenv::PodSelector> pod_selector;
+};
+
+/// The namespace's label gobuildenv.dev/injection.
+enum class NamespaceInjection { Unset, Enabled, Enforced, Disabled };
+
+using Labels = std::map<std::string, std::string, std::less<>>;
+
+/// Thread-safe, does not block on the network longer than the review's deadline allows.
+class EnvironmentLookup {
+ public:
+  virtual ~EnvironmentLookup() = default;
+  EnvironmentLookup() = default;
+  EnvironmentLookup(const EnvironmentLookup&) = delete;
+  EnvironmentLookup& operator=(const EnvironmentLookup&) = delete;
+
+  enum class Found { Yes, No, NotServed, Unknown };
+  struct Answer {
+    Found found = Found::Unknown;  ///< NotServed: it exists but has no served revision yet;
+                                   ///< Unknown: the caches are not synced and a live read failed
+    std::shared_ptr<const ServedEnvironment> environment;
+  };
+  /// The environment `name` of namespace `ns`.
+  virtual Answer find(std::string_view ns, std::string_view name) const = 0;
+  /// Environments of `ns` whose podSelector matches `labels` (at most a few), sorted by name.
+  virtual std::vector<std::shared_ptr<const ServedEnvironment>> selecting(
+      std::string_view ns, const Labels& labels) const = 0;
+  virtual NamespaceInjection injection(std::string_view ns) const = 0;
+  /// Whether the CSI driver is registered in the cluster: without it caches are emptyDirs and
+  /// `delivery: Volume` cannot be served.
+  virtual bool csi_available() const = 0;
+};
+
+}  // namespace gobuildenv::webhooks
