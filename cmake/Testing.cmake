@@ -12,8 +12,11 @@ function(gbe_test)
   cmake_parse_arguments(ARG "" "NAME" "SOURCES;LIBS;LABELS" ${ARGN})
   add_executable(${ARG_NAME}_test ${ARG_SOURCES})
   target_link_libraries(${ARG_NAME}_test PRIVATE gbe_options ${ARG_LIBS} GTest::gtest GTest::gmock GTest::gtest_main)
-  target_compile_definitions(${ARG_NAME}_test PRIVATE GBE_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
-  add_test(NAME ${ARG_NAME} COMMAND ${ARG_NAME}_test --gtest_brief=1)
+  # Relative on purpose: an absolute path in the command line would defeat ccache between checkouts.
+  # Tests therefore run in the root of the tree; by hand, start them from there too.
+  target_compile_definitions(${ARG_NAME}_test PRIVATE GBE_SOURCE_DIR=".")
+  add_test(NAME ${ARG_NAME} COMMAND ${ARG_NAME}_test --gtest_brief=1
+    WORKING_DIRECTORY "${CMAKE_SOURCE_DIR}")
   set_tests_properties(${ARG_NAME} PROPERTIES TIMEOUT 300 LABELS "${ARG_LABELS}")
 endfunction()
 

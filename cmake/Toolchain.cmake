@@ -6,7 +6,9 @@ set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
 
 find_program(GBE_CCACHE ccache)
 if(GBE_CCACHE)
-  set(CMAKE_CXX_COMPILER_LAUNCHER "${GBE_CCACHE}")
+  # Paths below the checkout are made relative, so that a fresh clone hits what another one compiled.
+  set(CMAKE_CXX_COMPILER_LAUNCHER "${CMAKE_COMMAND}" -E env
+    "CCACHE_BASEDIR=${CMAKE_SOURCE_DIR}" CCACHE_NOHASHDIR=1 "${GBE_CCACHE}")
 endif()
 
 add_library(gbe_options INTERFACE)
