@@ -1,0 +1,48 @@
+# Sourced by the scripts beside it: where things are, and how progress is shown.
+# shellcheck shell=bash
+GBE_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+GBE_CACHE=${GOBUILDENV_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/gobuildenv}
+export GOBUILDENV_CACHE=$GBE_CACHE
+# Compiled objects and built tools outlive the checkout.
+export CCACHE_DIR=${CCACHE_DIR:-$GBE_CACHE/ccache} CCACHE_MAXSIZE=${CCACHE_MAXSIZE:-8G}
+# shellcheck disable=SC2034
+GBE_JOBS=${GBE_JOBS:-$(nproc)}
+
+say() { printf '\033[1m==>\033[0m %s\n' "$*" >&2; }
+die() {
+  printf 'error: %s\n' "$1" >&2
+  shift
+  for line in "$@"; do printf '       %s\n' "$line" >&2; done
+  exit 1
+}
+
+# step TITLE CMD…: runs CMD with its output in a log, prints the time it took; on failure the end of
+# the log and its path.
+step() {
+  local title=$1 log start rc=0
+  shift
+  mkdir -p "$GBE_ROOT/build/logs"
+  log=$GBE_ROOT/build/logs/$(printf '%s' "$title" | tr -cs 'A-Za-z0-9' '-').log
+  start=$SECONDS
+  printf '\033[1m==>\033[0m %-58s' "$title" >&2
+  "$@" >"$log" 2>&1 </dev/null || rc=$?
+  if [ "$rc" -ne 0 ]; then
+    printf ' FAILED after %s s (exit %s)\n' $((SECONDS - start)) "$rc" >&2
+    tail -n "${GBE_LOG_TAIL:-60}" "$log" >&2
+    printf 'The whole log: %s\n' "$log" >&2
+    return "$rc"
+  fi
+  printf ' %4s s\n' $((SECONDS - start)) >&2
+}
+
+configure() { # PRESET [cmake arguments…]
+  local preset=$1
+  shift
+  (cd "$GBE_ROOT" && cmake --preset "$preset" "$@")
+}
+
+build() { # PRESET [target…]
+  local preset=$1
+  shift
+  cmake --build "$GBE_ROOT/build/$preset" -j "$GBE_JOBS" ${1+--target "$@"}
+}
