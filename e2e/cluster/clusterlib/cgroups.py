@@ -1,0 +1,78 @@
+"""The cgroup below which a full cluster's pods run, on cgroup v1 and v2."""
+
+import hashlib
+import os
+import signal
+import time
+from pathlib import Path
+
+from .errors import CannotRunContainers
+
+_ROOT = Path("/sys/fs/cgroup")
+# What kubelet insists on when it is given a cgroup root of its own.
+_NEEDED = ("cpu", "cpuset", "memory", "pids")
+
+
+def name_of(state):
+    """Unique on this machine: two state folders may hold clusters of one name."""
+    return f"gobuildenv-{state.name}-{hashlib.sha256(str(state.dir).encode()).hexdigest()[:6]}"
+
+
+def _roots():
+    """Mounted hierarchies that carry resource controllers."""
+    if (_ROOT / "cgroup.controllers").exists():
+        return [_ROOT]
+    named = {"systemd", "unified"}
+    real = {entry.resolve() for entry in _ROOT.iterdir() if entry.name not in named}
+    return sorted(entry for entry in real if (entry / "cgroup.procs").exists())
+
+
+def create(name):
+    """Make the cgroup in every hierarchy, with the controllers that kubelet needs."""
+    try:
+        if _roots() == [_ROOT]:
+            wanted = [*_NEEDED, "io", "hugetlb"]
+            offered = (_ROOT / "cgroup.controllers").read_text().split()
+            enable = " ".join(f"+{one}" for one in wanted if one in offered)
+            (_ROOT / "cgroup.subtree_control").write_text(enable)
+            (_ROOT / name).mkdir(exist_ok=True)
+            (_ROOT / name / "cgroup.subtree_control").write_text(enable)
+            return
+        for root in _roots():
+            folder = root / name
+            folder.mkdir(exist_ok=True)
+            if root.name.startswith("cpuset"):
+                for setting in ("cpuset.cpus", "cpuset.mems"):
+                    (folder / setting).write_text((root / setting).read_text())
+    except OSError as error:
+        raise CannotRunContainers(
+            f"cgroups cannot be made here: {error}",
+            "run as root outside an unprivileged container, or use --api-only",
+        ) from error
+
+
+def remove(name):
+    """Kill what still runs below the cgroup and remove it, deepest first."""
+    for root in _roots():
+        top = root / name
+        if not top.is_dir():
+            continue
+        for folder, _, _ in os.walk(top, topdown=False):
+            _remove_one(Path(folder))
+
+
+def _remove_one(folder):
+    for _ in range(100):
+        try:
+            for pid in (folder / "cgroup.procs").read_text().split():
+                if int(pid) > 1:  # 0 stands for a process of a foreign namespace
+                    os.kill(int(pid), signal.SIGKILL)
+            folder.rmdir()
+            return
+        except FileNotFoundError:
+            return
+        except ProcessLookupError:
+            pass
+        except OSError:
+            pass  # busy until the killed processes are gone
+        time.sleep(0.05)

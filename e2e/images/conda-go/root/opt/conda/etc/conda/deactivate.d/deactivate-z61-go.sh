@@ -1,0 +1,2 @@
+# Leaves everything as activation set it: the variables outlive the environment.
+:
