@@ -10,14 +10,20 @@
 #include <vector>
 
 /// The seam between the client runtime and the network. Everything above it is tested with a
-/// scripted server behind this interface or on a loopback socket; two edges implement it:
-/// cpprestsdk for requests, Beast for watch streams.
+/// scripted server behind this interface or on a loopback socket. Who implements it:
+/// docs/decisions/0001-http-clients.md.
 namespace gobuildenv::kube {
 
 using Deadline = std::chrono::steady_clock::time_point;
 using Headers = std::vector<std::pair<std::string, std::string>>;
 
 enum class Method { Get, Post, Put, Patch, Delete };
+
+/// "GET", "POST", …
+[[nodiscard]] std::string_view method_name(Method method);
+
+/// First header of that name, compared without case; empty when absent.
+[[nodiscard]] std::string_view header_value(const Headers& headers, std::string_view name);
 
 /// One request to the API server (or the module proxy). `target` is path and query, encoded.
 struct HttpRequest {
