@@ -19,11 +19,10 @@ def name_of(state):
 
 
 def _roots():
-    """Mounted hierarchies that carry resource controllers."""
+    """All mounted hierarchies: kubelet looks for its root in each, systemd's own included."""
     if (_ROOT / "cgroup.controllers").exists():
         return [_ROOT]
-    named = {"systemd", "unified"}
-    real = {entry.resolve() for entry in _ROOT.iterdir() if entry.name not in named}
+    real = {entry.resolve() for entry in _ROOT.iterdir() if entry.name != "unified"}
     return sorted(entry for entry in real if (entry / "cgroup.procs").exists())
 
 

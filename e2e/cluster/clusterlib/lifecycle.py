@@ -56,9 +56,11 @@ def up(name, *, full, audit=False, apiserver_flags=(), proxy=False):
                 _start_proxy(state)
             state.data["ready"] = True
             state.save()
-        except BaseException:
-            _keep_logs(state)
+        except BaseException as error:
+            kept = _keep_logs(state)
             _clean(state)
+            if isinstance(error, ClusterError):
+                error.next_step = error.next_step.replace(str(state.logs), str(kept))
             raise
     return state
 
@@ -247,11 +249,12 @@ def _remove_folder(folder):
 
 def _keep_logs(state):
     """A failed `up` cleans up after itself, but its logs are what explains it."""
+    kept = state_root() / f".failed-{state.name}"
+    shutil.rmtree(kept, ignore_errors=True)
     if state.logs.exists():
-        kept = state_root() / f".failed-{state.name}"
-        shutil.rmtree(kept, ignore_errors=True)
         shutil.copytree(state.logs, kept)
         say(f"logs of the failed start are kept in {kept}")
+    return kept
 
 
 def _is_up(state):
