@@ -39,7 +39,12 @@ struct PodPlan {
   CgoPolicy cgo = CgoPolicy::Disabled;
   Enforcement enforcement = Enforcement::Prefer;
   Preflight preflight = Preflight::Warn;
-  std::vector<EnvVar> env;       ///< in the order in which they are to be added
+  std::vector<EnvVar> env;  ///< in the order in which they are to be added; an empty value
+                            ///< is meant: to Go it counts as unset, and it hides the image's
+  /// Variables that only the launcher sets, for `go` and its children. They are never added to a
+  /// container, but one that the container declares itself belongs in GOBUILDENV_KEEP like those
+  /// of `env`.
+  std::vector<std::string> launcher_env;
   std::string files_path;        ///< where the whole ConfigMap is mounted: "/etc/gobuildenv"
   std::vector<FileMount> files;  ///< launcher and activation hooks, one subPath mount each
   std::vector<CacheMount> caches;
