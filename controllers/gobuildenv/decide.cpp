@@ -1,0 +1,378 @@
+#include "controllers/gobuildenv/decide.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <string_view>
+#include <utility>
+
+#include "controllers/gobuildenv/conditions.hpp"
+#include "controllers/gobuildenv/export.hpp"
+#include "controllers/gobuildenv/retention.hpp"
+#include "controllers/gobuildenv/status.hpp"
+#include "goenv/version.hpp"
+
+namespace gobuildenv::controllers {
+
+bool needs_resolution(std::string_view requested) {
+  const auto version = goenv::parse_version(requested);
+  return version && version->is_range() && *version >= goenv::kFirstSwitchingGo;
+}
+
+namespace {
+
+using crds::ConditionStatus;
+using State = ToolchainAnswer::State;
+using Need = EnvironmentDecision::Need;
+
+/// Salts tried for one content before giving up: each is a name spoilt by somebody else.
+constexpr int kMaxSalts = 100;
+/// Bytes of a condition's message: a spec can be wrong in a thousand places.
+constexpr std::size_t kMaxMessage = 2000;
+
+std::string shorten(std::string text) {
+  if (text.size() <= kMaxMessage) return text;
+  std::size_t end = kMaxMessage;
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0U) == 0x80U) --end;
+  text.resize(end);
+  return text + " …";
+}
+
+class Decider {
+ public:
+  Decider(const EnvironmentFacts& facts, const DecideOptions& options)
+      : facts_(facts), options_(options), next_(facts.status) {}
+
+  EnvironmentDecision run() {
+    if (facts_.deleting) return {};
+    reconcile();
+    if (out_.need != Need::Nothing) {
+      EnvironmentDecision ask;
+      ask.need = out_.need;
+      ask.toolchain_request = out_.toolchain_request;
+      ask.fresh_toolchain = out_.fresh_toolchain;
+      return ask;
+    }
+    remove_tampered();
+    retain();
+    export_variables();
+    finish();
+    return std::move(out_);
+  }
+
+ private:
+  [[nodiscard]] const ConfigMapFact* revision(std::string_view hash) const {
+    for (const ConfigMapFact& fact : facts_.config_maps) {
+      if (!fact.is_export && fact.hash == hash &&
+          fact.name == goenv::config_map_name(facts_.name, hash)) {
+        return &fact;
+      }
+    }
+    return nullptr;
+  }
+
+  static bool usable(const ConfigMapFact* fact) {
+    return fact != nullptr && fact->ownership == Ownership::Ours && fact->intact && !fact->deleting;
+  }
+
+  void set(std::string_view type, ConditionStatus status, std::string reason, std::string message) {
+    set_condition(next_, {std::string(type), status, facts_.generation, format_time(facts_.now),
+                          std::move(reason), shorten(std::move(message))});
+  }
+
+  void recheck(std::int64_t seconds) {
+    seconds = std::max<std::int64_t>(seconds, 1);
+    out_.recheck = out_.recheck ? std::min(*out_.recheck, seconds) : seconds;
+  }
+
+  /// A release may appear, a proxy may come back.
+  void recheck_answer(const ToolchainAnswer& answer) {
+    recheck(answer.retry_after > 0 ? answer.retry_after : options_.retry_toolchain);
+  }
+
+  [[nodiscard]] std::string what_serves() const {
+    return next_.current.empty() ? std::string("no revision serves yet")
+                                 : fmt::format("revision {} keeps serving", next_.current);
+  }
+
+  void reconcile() {
+    const crds::Condition* ready = facts_.status.find(crds::kReady);
+    accepted_ = ready != nullptr && ready->status == ConditionStatus::True &&
+                ready->observed_generation == facts_.generation;
+    const bool settled = accepted_ && facts_.status.observed_generation == facts_.generation &&
+                         usable(revision(facts_.status.current));
+    if (settled && !re_resolved()) return;
+    if (out_.need != Need::Nothing) return;
+
+    if (!facts_.spec && facts_.spec_errors.empty()) {
+      out_.need = Need::Spec;
+      return;
+    }
+    next_.observed_generation = facts_.generation;
+    // What was accepted once is not refused by a rule that came later.
+    const std::vector<goenv::FieldError> errors = !facts_.spec ? facts_.spec_errors
+                                                  : accepted_  ? std::vector<goenv::FieldError>{}
+                                                               : goenv::validate(*facts_.spec);
+    if (!errors.empty()) {
+      stalled("InvalidSpec", crds::describe(errors));
+      return;
+    }
+    if (resolve_toolchain()) serve();
+  }
+
+  /// For a settled environment: whether the annotation gobuildenv.dev/resolve brought another
+  /// version, so that a new revision is due.
+  bool re_resolved() {
+    const crds::ResolvedToolchain& resolved = facts_.status.toolchain;
+    if (facts_.resolve == resolved.resolve_token) {
+      settle();
+      return false;
+    }
+    if (!needs_resolution(resolved.requested)) {
+      next_.toolchain.resolve_token = facts_.resolve;
+      settle();
+      return false;
+    }
+    if (!facts_.answer) {
+      ask(resolved.requested);
+      return false;
+    }
+    switch (facts_.answer->state) {
+      case State::Pending:
+        return false;
+      case State::Failed:
+        set(crds::kToolchainResolved, ConditionStatus::False, facts_.answer->reason,
+            facts_.answer->message);
+        set(crds::kReconciling, ConditionStatus::True, "WaitingForToolchain",
+            fmt::format("{}; {}", facts_.answer->message, what_serves()));
+        recheck_answer(*facts_.answer);
+        return false;
+      case State::Final:
+        set(crds::kToolchainResolved, ConditionStatus::False, facts_.answer->reason,
+            facts_.answer->message);
+        clear_condition(next_, crds::kReconciling);
+        recheck_answer(*facts_.answer);
+        return false;
+      case State::Resolved:
+        break;
+    }
+    if (facts_.answer->version != resolved.version) return true;
+    next_.toolchain.resolve_token = facts_.resolve;
+    settle();
+    return false;
+  }
+
+  /// Takes back what a failure that is over has left. Writes nothing that is as it should be: new
+  /// wording in a new version must not touch every environment.
+  void settle() {
+    clear_condition(next_, crds::kReconciling);
+    clear_condition(next_, crds::kStalled);
+    const crds::Condition* resolved = next_.find(crds::kToolchainResolved);
+    if (resolved == nullptr || resolved->status != ConditionStatus::True) toolchain_resolved();
+  }
+
+  void toolchain_resolved() {
+    const std::string& requested = next_.toolchain.requested;
+    const bool exact = !needs_resolution(requested);
+    set(crds::kToolchainResolved, ConditionStatus::True, exact ? "Exact" : "Resolved",
+        exact ? fmt::format("go{}", next_.toolchain.version)
+              : fmt::format("{} is go{}", requested, next_.toolchain.version));
+  }
+
+  void ask(const std::string& requested) {
+    out_.need = Need::Toolchain;
+    out_.toolchain_request = requested;
+    out_.fresh_toolchain = facts_.resolve != facts_.status.toolchain.resolve_token &&
+                           !facts_.status.toolchain.version.empty();
+  }
+
+  void stalled(const std::string& reason, const std::string& why) {
+    set(crds::kStalled, ConditionStatus::True, reason, why);
+    set(crds::kReady, ConditionStatus::False, reason, fmt::format("{}; {}", what_serves(), why));
+    clear_condition(next_, crds::kReconciling);
+  }
+
+  /// Sets next_.toolchain; false when the version is not known and nothing can be rendered.
+  bool resolve_toolchain() {
+    const std::string& requested = facts_.spec->toolchain.version;
+    crds::ResolvedToolchain& resolved = next_.toolchain;
+    const bool same = requested == resolved.requested && facts_.resolve == resolved.resolve_token &&
+                      !resolved.version.empty();
+    std::string version;
+    if (!needs_resolution(requested)) {
+      version = requested;
+    } else if (same) {
+      version = resolved.version;
+    } else if (!facts_.answer) {
+      ask(requested);
+      return false;
+    } else if (facts_.answer->state == State::Resolved) {
+      version = facts_.answer->version;
+    } else {
+      unresolved(*facts_.answer);
+      return false;
+    }
+    resolved.requested = requested;
+    resolved.version = version;
+    resolved.resolve_token = facts_.resolve;
+    return true;
+  }
+
+  void unresolved(const ToolchainAnswer& answer) {
+    if (answer.state == State::Pending) {
+      // Looked at again when the answer is there; until then there is nothing to say.
+      next_ = facts_.status;
+      return;
+    }
+    set(crds::kToolchainResolved, ConditionStatus::False, answer.reason, answer.message);
+    recheck_answer(answer);
+    if (answer.state == State::Final) {
+      stalled(answer.reason, answer.message);
+      return;
+    }
+    clear_condition(next_, crds::kStalled);
+    set(crds::kReconciling, ConditionStatus::True, "WaitingForToolchain", answer.message);
+    set(crds::kReady, ConditionStatus::Unknown, answer.reason,
+        fmt::format("{}; {}", what_serves(), answer.message));
+  }
+
+  /// Renders, finds or creates the revision and makes it the served one.
+  void serve() {
+    goenv::Revision rendered =
+        goenv::render(*facts_.spec, next_.toolchain.version, options_.defaults);
+    const std::optional<std::string> hash = place(rendered.data);
+    if (!hash) {
+      stalled("NameTaken", fmt::format("each of {} names for this revision is in use by ConfigMaps "
+                                       "of others; delete those named {}-<ten hex digits>",
+                                       kMaxSalts, facts_.name));
+      recheck(options_.retry_blocked);
+      return;
+    }
+    pod_json_ = std::move(rendered.data["pod.json"]);
+    make_current(*hash);
+    clear_condition(next_, crds::kReconciling);
+    clear_condition(next_, crds::kStalled);
+    set(crds::kReady, ConditionStatus::True, "Served", fmt::format("revision {} is served", *hash));
+    toolchain_resolved();
+  }
+
+  /// The hash under which `data` is, or is to be, a ConfigMap of ours.
+  std::optional<std::string> place(const std::map<std::string, std::string>& data) {
+    const ConfigMapFact* current = revision(facts_.status.current);
+    if (usable(current) &&
+        goenv::content_hash(data, current->salt, options_.sha256) == current->hash) {
+      return current->hash;
+    }
+    for (int attempt = 0; attempt < kMaxSalts; ++attempt) {
+      const std::string salt = attempt == 0 ? std::string() : std::to_string(attempt);
+      std::string hash = goenv::content_hash(data, salt, options_.sha256);
+      const ConfigMapFact* fact = revision(hash);
+      if (usable(fact)) return hash;
+      if (fact == nullptr) {
+        out_.creates.push_back({.name = goenv::config_map_name(facts_.name, hash),
+                                .salt = salt,
+                                .is_export = false,
+                                .hash = hash,
+                                .revision = {},
+                                .replaces = {},
+                                .data = data});
+        return hash;
+      }
+      // Spoilt, on its way out, or of others: the kubelet does not read an immutable ConfigMap
+      // again, so the content gets another name. The object of others is left alone.
+      if (fact->ownership == Ownership::Foreign) {
+        out_.events.push_back({true, "NameTaken",
+                               fmt::format("ConfigMap {} exists and is not controlled by this "
+                                           "GoBuildEnv; it is left alone and another name is used",
+                                           fact->name)});
+      }
+    }
+    return std::nullopt;
+  }
+
+  void make_current(const std::string& hash) {
+    const bool known = std::any_of(next_.history.begin(), next_.history.end(),
+                                   [&](const auto& entry) { return entry.name == hash; });
+    if (next_.current != hash || !known) {
+      for (crds::RevisionRecord& entry : next_.history) {
+        if (entry.name == next_.current && entry.superseded_at.empty()) {
+          entry.superseded_at = format_time(facts_.now);
+        }
+      }
+      std::erase_if(next_.history, [&](const auto& entry) { return entry.name == hash; });
+      next_.history.insert(next_.history.begin(),
+                           {hash, facts_.generation, next_.toolchain.version,
+                            std::string(goenv::kRendererVersion), std::string()});
+    }
+    next_.current = hash;
+    next_.updated = hash;
+  }
+
+  void remove_tampered() {
+    for (const ConfigMapFact& fact : facts_.config_maps) {
+      if (fact.is_export || fact.intact || fact.deleting || fact.ownership != Ownership::Ours) {
+        continue;
+      }
+      out_.deletes.push_back({fact.name, fact.uid, "tampered"});
+      out_.events.push_back(
+          {true, "RevisionTampered",
+           fmt::format("ConfigMap {} was changed by somebody else and is removed; {}", fact.name,
+                       fact.hash == next_.current ? "it no longer serves" : what_serves())});
+    }
+  }
+
+  void retain() {
+    Retention retention = decide_retention(facts_, next_, options_.keep_superseded);
+    for (DeleteConfigMap& removal : retention.deletes) out_.deletes.push_back(std::move(removal));
+    next_.history = std::move(retention.history);
+    if (retention.recheck) recheck(*retention.recheck);
+  }
+
+  void export_variables() {
+    std::string pod_json = pod_json_;
+    if (pod_json.empty()) {
+      const ConfigMapFact* current = revision(next_.current);
+      if (usable(current)) pod_json = current->pod_json;
+    }
+    Export result = decide_export(facts_, next_.current, pod_json, options_.sha256);
+    if (result.create) out_.creates.push_back(std::move(*result.create));
+    for (DeleteConfigMap& removal : result.deletes) out_.deletes.push_back(std::move(removal));
+    if (!result.condition_known) return;
+    if (!result.wanted) {
+      clear_condition(next_, kExported);
+    } else if (result.blocked_by.empty()) {
+      set(kExported, ConditionStatus::True, "Exported",
+          fmt::format("ConfigMap {} holds revision {}", facts_.export_name, next_.current));
+    } else {
+      set(kExported, ConditionStatus::False, "NameTaken", result.blocked_by);
+      recheck(options_.retry_blocked);
+    }
+  }
+
+  void finish() {
+    crds::Status with_counts = next_;
+    with_counts.pods_injected = facts_.pods.injected;
+    with_counts.pods_missed = facts_.pods.missed;
+    if (next_ != facts_.status || (with_counts != facts_.status && facts_.counts_due)) {
+      out_.status = std::move(with_counts);
+    } else if (with_counts != facts_.status) {
+      recheck(30);
+    }
+    if (out_.status) note_transitions(facts_.status, *out_.status, out_.events);
+  }
+
+  const EnvironmentFacts& facts_;
+  const DecideOptions& options_;
+  crds::Status next_;
+  EnvironmentDecision out_;
+  bool accepted_ = false;  ///< the spec of this generation was served before
+  std::string pod_json_;   ///< of the revision rendered here
+};
+
+}  // namespace
+
+EnvironmentDecision decide(const EnvironmentFacts& facts, const DecideOptions& options) {
+  return Decider(facts, options).run();
+}
+
+}  // namespace gobuildenv::controllers

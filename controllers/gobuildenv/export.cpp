@@ -1,0 +1,69 @@
+#include "controllers/gobuildenv/export.hpp"
+
+#include <fmt/format.h>
+
+#include "goenv/names.hpp"
+#include "goenv/pod_plan.hpp"
+
+namespace gobuildenv::controllers {
+
+std::map<std::string, std::string> exported_variables(std::string_view pod_json) {
+  std::map<std::string, std::string> out;
+  const auto plan = goenv::decode_pod_plan(pod_json);
+  if (!plan) return out;
+  for (const goenv::EnvVar& variable : plan->env) {
+    const std::string_view value = variable.value;
+    const bool mounted = value.find(goenv::kFilesPath) != std::string_view::npos ||
+                         value.find(goenv::kCachePath) != std::string_view::npos ||
+                         value.find(goenv::kToolchainPath) != std::string_view::npos;
+    if (!mounted) out[variable.name] = variable.value;
+  }
+  return out;
+}
+
+Export decide_export(const EnvironmentFacts& facts, const std::string& current,
+                     std::string_view pod_json, const goenv::Sha256Hex& sha256) {
+  Export out;
+  out.wanted = !facts.export_name.empty();
+  const ConfigMapFact* present = nullptr;
+  for (const ConfigMapFact& fact : facts.config_maps) {
+    if (fact.name == facts.export_name) {
+      present = &fact;
+    } else if (fact.is_export && fact.ownership == Ownership::Ours && !fact.deleting) {
+      out.deletes.push_back({fact.name, fact.uid, "export"});
+    }
+  }
+  if (!out.wanted) {
+    out.condition_known = true;
+    return out;
+  }
+  if (current.empty() || pod_json.empty()) return out;
+
+  CreateConfigMap wanted{.name = facts.export_name,
+                         .salt = {},
+                         .is_export = true,
+                         .hash = {},
+                         .revision = current,
+                         .replaces = {},
+                         .data = exported_variables(pod_json)};
+  wanted.hash = goenv::content_hash(wanted.data, "", sha256);
+  if (present == nullptr) {
+    out.condition_known = true;
+    out.create = std::move(wanted);
+  } else if (present->ownership != Ownership::Ours || !present->is_export) {
+    out.condition_known = true;
+    out.blocked_by = fmt::format(
+        "ConfigMap {} exists and is not controlled by this GoBuildEnv; delete it or choose another "
+        "name in spec.export.configMapName",
+        facts.export_name);
+  } else if (!present->deleting) {
+    out.condition_known = true;
+    if (!present->intact || present->hash != wanted.hash || present->revision != current) {
+      wanted.replaces = present->resource_version;
+      out.create = std::move(wanted);
+    }
+  }
+  return out;
+}
+
+}  // namespace gobuildenv::controllers

@@ -1,0 +1,307 @@
+#include "controllers/gobuildenv/reconciler.hpp"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "controllers/gobuildenv/status.hpp"
+#include "controllers/outcome.hpp"
+#include "crds/gobuildenv.hpp"
+#include "goenv/names.hpp"
+
+namespace gobuildenv::controllers {
+namespace {
+
+using kube::ReconcileResult;
+using ErrorKind = kube::Error::Kind;
+
+/// Rounds of deciding in one reconcile: spec, toolchain answer, and a few names that turn out to
+/// exist.
+constexpr int kMaxRounds = 8;
+
+ConfigMapFact fact_of(const kube::ObjectMeta& meta, const ConfigMapRecord& record,
+                      const std::string& environment_uid, bool with_pod_json) {
+  ConfigMapFact fact{.name = meta.key.name,
+                     .uid = meta.uid,
+                     .resource_version = meta.resource_version,
+                     .hash = record.hash,
+                     .salt = record.salt,
+                     .revision = record.revision,
+                     .created = record.created,
+                     .intact = record.intact,
+                     .deleting = record.deleting,
+                     .ownership = Ownership::Foreign,
+                     .is_export = record.is_export,
+                     .pod_json = {}};
+  if (record.owner_uid == environment_uid) {
+    fact.ownership = Ownership::Ours;
+  } else if (!record.owner_uid.empty()) {
+    fact.ownership = Ownership::Previous;
+  }
+  if (with_pod_json && record.pod_json) fact.pod_json = *record.pod_json;
+  return fact;
+}
+
+}  // namespace
+
+EnvironmentReconciler::EnvironmentReconciler(kube::Client& client, Caches caches,
+                                             ToolchainResolver& resolver, EventSink& events,
+                                             kube::Clock& clock, ReconcilerOptions options)
+    : client_(client),
+      caches_(caches),
+      resolver_(resolver),
+      events_(events),
+      clock_(clock),
+      options_(std::move(options)) {}
+
+std::optional<EnvironmentReconciler::Gathered> EnvironmentReconciler::gather(
+    const kube::ObjectKey& key) const {
+  const auto found = caches_.environments.find(key);
+  if (!found) return std::nullopt;
+  const EnvironmentRecord& record = *found->value;
+  Gathered out;
+  out.resource_version = found->meta.resource_version;
+  out.spec = record.spec;
+  EnvironmentFacts& facts = out.facts;
+  facts.name = key.name;
+  facts.uid = found->meta.uid;
+  facts.generation = record.generation;
+  facts.deleting = record.deleting;
+  facts.resolve = record.resolve;
+  facts.history_limit = record.history_limit;
+  facts.export_name = record.export_name;
+  facts.status = unpack_status(record.status);
+  facts.now = std::chrono::duration_cast<std::chrono::seconds>(clock_.wall_now().time_since_epoch())
+                  .count();
+
+  const std::string index = environment_index_key(key.ns, key.name);
+  for (const auto& config_map : caches_.config_maps.by_index(kEnvironmentIndex, index)) {
+    const std::string name = config_map->is_export
+                                 ? config_map->export_name
+                                 : goenv::config_map_name(key.name, config_map->hash);
+    const auto item = caches_.config_maps.find({key.ns, name});
+    if (!item) continue;
+    facts.config_maps.push_back(
+        fact_of(item->meta, *item->value, facts.uid, !facts.export_name.empty()));
+  }
+  // The order of an index is arbitrary; decisions must not depend on it.
+  std::sort(facts.config_maps.begin(), facts.config_maps.end(),
+            [](const auto& a, const auto& b) { return a.name < b.name; });
+
+  const bool disabled = options_.injection_disabled && options_.injection_disabled(key.ns);
+  for (const auto& pod : caches_.pods.by_index(kEnvironmentIndex, index)) {
+    if (pod->revision) {
+      facts.pods.in_use.insert(*pod->revision);
+      ++facts.pods.injected;
+    } else if (!disabled) {
+      ++facts.pods.missed;
+    }
+  }
+  facts.counts_due = counts_due(key);
+  return out;
+}
+
+ReconcileResult EnvironmentReconciler::reconcile(const kube::ObjectKey& key) {
+  auto gathered = gather(key);
+  if (!gathered) {
+    const std::scoped_lock lock(mutex_);
+    counts_at_.erase(key);
+    return ReconcileResult::done();
+  }
+  EnvironmentFacts& facts = gathered->facts;
+  for (int round = 0; round < kMaxRounds; ++round) {
+    const EnvironmentDecision decision = decide(facts, options_.decide);
+    if (decision.need == EnvironmentDecision::Need::Spec) {
+      if (auto end = read_spec(key, *gathered)) return *end;
+      continue;
+    }
+    if (decision.need == EnvironmentDecision::Need::Toolchain) {
+      facts.answer = resolver_.resolve(decision.toolchain_request, decision.fresh_toolchain, key);
+      continue;
+    }
+    bool decide_again = false;
+    for (const CreateConfigMap& wanted : decision.creates) {
+      if (auto end = create(key, *gathered, wanted, decide_again)) return *end;
+      if (decide_again) break;
+    }
+    if (decide_again) continue;
+    if (decision.status) {
+      if (auto end = write_status(key, *gathered, *decision.status)) return *end;
+    }
+    for (const EventNote& note : decision.events) {
+      events_.post(kGoBuildEnvType, key, facts.uid, note);
+    }
+    for (const DeleteConfigMap& removal : decision.deletes) {
+      if (auto end = remove(key, removal)) return *end;
+    }
+    if (decision.recheck) {
+      return ReconcileResult::requeue_after(std::chrono::seconds(*decision.recheck));
+    }
+    return ReconcileResult::done();
+  }
+  return ReconcileResult::retry("names of ConfigMaps keep being taken while they are created");
+}
+
+EnvironmentReconciler::Outcome EnvironmentReconciler::read_spec(const kube::ObjectKey& key,
+                                                                Gathered& gathered) {
+  if (gathered.spec.empty()) {
+    // A settled environment's spec is not cached; it is needed for a repair or a new toolchain.
+    auto live = client_.get(kGoBuildEnvType, key, deadline());
+    if (!live) {
+      if (live.error().kind == ErrorKind::NotFound) return ReconcileResult::done();
+      return outcome(live.error());
+    }
+    auto summary = crds::summarize(*live);
+    if (!summary) return ReconcileResult::retry(summary.error());
+    if (summary->metadata.uid != gathered.facts.uid ||
+        summary->metadata.generation != gathered.facts.generation) {
+      return ReconcileResult::requeue_after(std::chrono::seconds(1));  // the cache is behind
+    }
+    gathered.spec = std::move(summary->spec_json);
+    if (gathered.spec.empty()) gathered.spec = "{}";
+  }
+  auto spec = crds::decode_spec(gathered.spec);
+  if (spec) {
+    gathered.facts.spec = std::move(*spec);
+  } else {
+    gathered.facts.spec_errors = std::move(spec.error());
+    if (gathered.facts.spec_errors.empty()) {
+      gathered.facts.spec_errors.push_back({"spec", "", "cannot be read; write it anew"});
+    }
+  }
+  return std::nullopt;
+}
+
+EnvironmentReconciler::Outcome EnvironmentReconciler::create(const kube::ObjectKey& key,
+                                                             Gathered& gathered,
+                                                             const CreateConfigMap& wanted,
+                                                             bool& decide_again) {
+  ConfigMapBody body;
+  body.key = {key.ns, wanted.name};
+  body.environment = key.name;
+  body.owner_uid = gathered.facts.uid;
+  body.immutable = !wanted.is_export;
+  body.resource_version = wanted.replaces;
+  if (wanted.is_export) {
+    body.annotations[std::string(kContentAnnotation)] = wanted.hash;
+    body.annotations[std::string(goenv::kRevisionAnnotation)] = wanted.revision;
+  } else {
+    body.annotations[std::string(goenv::kGenerationAnnotation)] =
+        std::to_string(gathered.facts.generation);
+    if (!wanted.salt.empty()) {
+      body.annotations[std::string(goenv::kSaltAnnotation)] = wanted.salt;
+    }
+  }
+  const std::string json = encode_config_map(body, wanted.data);
+  auto written = wanted.replaces.empty()
+                     ? client_.create(kConfigMapType, key.ns, json, deadline())
+                     : client_.update(kConfigMapType, body.key, json, "", deadline());
+  if (written) {
+    caches_.config_maps.observe_write(*written);
+    return std::nullopt;
+  }
+  if (written.error().kind == ErrorKind::AlreadyExists) {
+    decide_again = true;
+    return adopt_existing(body.key, gathered);
+  }
+  if (written.error().kind == ErrorKind::NotFound) {
+    // Updating an export that has gone, or the namespace has: the watch tells which.
+    return ReconcileResult::retry("ConfigMap or namespace is gone: " + written.error().message);
+  }
+  return outcome(written.error());
+}
+
+/// A name that is taken: by our own earlier write which the cache has not shown, by one of ours
+/// that lost its labels, or by somebody else. The fact joins the others and all is decided again.
+EnvironmentReconciler::Outcome EnvironmentReconciler::adopt_existing(const kube::ObjectKey& name,
+                                                                     Gathered& gathered) {
+  auto live = client_.get(kConfigMapType, name, deadline());
+  if (!live) return outcome(live.error());
+  auto decoded = decode_config_map(*live);
+  if (!decoded) return ReconcileResult::retry(decoded.error());
+  EnvironmentFacts& facts = gathered.facts;
+  ConfigMapFact fact =
+      fact_of(decoded->meta, *decoded->value, facts.uid, !facts.export_name.empty());
+  if (fact.ownership == Ownership::Ours && !fact.deleting) {
+    if (!decoded->value->managed || decoded->value->environment != facts.name) {
+      // Without its labels the cache does not see it, and so it would not serve.
+      nlohmann::json labels;
+      labels[std::string(kManagedByLabel)] = kManagedBy;
+      labels[std::string(goenv::kEnvLabel)] = facts.name;
+      const nlohmann::json patch{{"metadata",
+                                  {{"uid", fact.uid},
+                                   {"resourceVersion", fact.resource_version},
+                                   {"labels", std::move(labels)}}}};
+      live = client_.patch(kConfigMapType, name, patch.dump(), "application/merge-patch+json", "",
+                           deadline());
+      if (!live) return outcome(live.error());
+    }
+    caches_.config_maps.observe_write(*live);
+  }
+  std::erase_if(facts.config_maps, [&](const auto& entry) { return entry.name == fact.name; });
+  facts.config_maps.push_back(std::move(fact));
+  return std::nullopt;
+}
+
+EnvironmentReconciler::Outcome EnvironmentReconciler::write_status(const kube::ObjectKey& key,
+                                                                   const Gathered& gathered,
+                                                                   const crds::Status& status) {
+  const nlohmann::ordered_json head{{"apiVersion", kGoBuildEnvType.api_version()},
+                                    {"kind", kGoBuildEnvType.kind},
+                                    {"metadata",
+                                     {{"name", key.name},
+                                      {"namespace", key.ns},
+                                      {"uid", gathered.facts.uid},
+                                      {"resourceVersion", gathered.resource_version}}}};
+  std::string json = head.dump();
+  json.pop_back();
+  json += R"(,"status":)";
+  json += crds::encode_status(status);
+  json += '}';
+  auto written = client_.update(kGoBuildEnvType, key, json, "status", deadline());
+  if (!written) {
+    if (written.error().kind == ErrorKind::NotFound) return ReconcileResult::done();
+    return outcome(written.error());
+  }
+  caches_.environments.observe_write(*written);
+  const crds::Status& before = gathered.facts.status;
+  if (status.pods_injected != before.pods_injected || status.pods_missed != before.pods_missed) {
+    note_counts_written(key);
+  }
+  return std::nullopt;
+}
+
+EnvironmentReconciler::Outcome EnvironmentReconciler::remove(const kube::ObjectKey& key,
+                                                             const DeleteConfigMap& removal) {
+  const kube::ObjectKey name{key.ns, removal.name};
+  kube::DeleteOptions precondition;
+  precondition.uid = removal.uid;
+  auto removed = client_.remove(kConfigMapType, name, precondition, deadline());
+  if (removed) {
+    spdlog::info("removed ConfigMap namespace={} name={} why={}", key.ns, removal.name,
+                 removal.why);
+    caches_.config_maps.observe_delete(name, removal.uid);
+    return std::nullopt;
+  }
+  // Gone already, or another object has the name now: not ours to remove.
+  if (removed.error().kind == ErrorKind::NotFound || removed.error().kind == ErrorKind::Conflict) {
+    return std::nullopt;
+  }
+  return outcome(removed.error());
+}
+
+bool EnvironmentReconciler::counts_due(const kube::ObjectKey& key) const {
+  const std::scoped_lock lock(mutex_);
+  const auto at = counts_at_.find(key);
+  return at == counts_at_.end() || clock_.now() >= at->second + options_.counts_every;
+}
+
+void EnvironmentReconciler::note_counts_written(const kube::ObjectKey& key) {
+  const std::scoped_lock lock(mutex_);
+  counts_at_[key] = clock_.now();
+}
+
+}  // namespace gobuildenv::controllers

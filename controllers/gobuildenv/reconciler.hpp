@@ -1,0 +1,76 @@
+#pragma once
+
+#include <functional>
+#include <mutex>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "controllers/events.hpp"
+#include "controllers/gobuildenv/caches.hpp"
+#include "controllers/gobuildenv/decide.hpp"
+#include "controllers/toolchain/resolver.hpp"
+#include "kube/client.hpp"
+#include "kube/clock.hpp"
+#include "kube/controller.hpp"
+
+namespace gobuildenv::controllers {
+
+struct ReconcilerOptions {
+  DecideOptions decide;
+  std::chrono::seconds request_timeout{30};
+  std::chrono::seconds counts_every{30};  ///< pod counts of one environment, at most this often
+  /// Whether pods of that namespace are left alone on purpose and so are not missed.
+  std::function<bool(const std::string& ns)> injection_disabled;
+};
+
+/// Gather → decide → apply for one GoBuildEnv. Thread-safe for different keys.
+///
+/// Writes: a ConfigMap is created by POST, as its content never changes and a name that exists is
+/// read and compared: server-side apply costs the API server about twice as much. The status is
+/// one PUT with the cached resourceVersion: nothing has to be merged or re-encoded on either side,
+/// a stale view gets a conflict and decides again, and the same status is never written twice.
+class EnvironmentReconciler {
+ public:
+  /// All references outlive it.
+  EnvironmentReconciler(kube::Client& client, Caches caches, ToolchainResolver& resolver,
+                        EventSink& events, kube::Clock& clock, ReconcilerOptions options);
+
+  kube::ReconcileResult reconcile(const kube::ObjectKey& key);
+
+  /// What the caches say; the spec only where the record has it. Empty when there is no such
+  /// object.
+  struct Gathered {
+    EnvironmentFacts facts;
+    std::string resource_version;
+    std::string spec;  ///< JSON text
+  };
+  [[nodiscard]] std::optional<Gathered> gather(const kube::ObjectKey& key) const;
+
+ private:
+  using Outcome = std::optional<kube::ReconcileResult>;  ///< empty: go on
+
+  Outcome read_spec(const kube::ObjectKey& key, Gathered& gathered);
+  Outcome create(const kube::ObjectKey& key, Gathered& gathered, const CreateConfigMap& wanted,
+                 bool& decide_again);
+  Outcome adopt_existing(const kube::ObjectKey& name, Gathered& gathered);
+  Outcome write_status(const kube::ObjectKey& key, const Gathered& gathered,
+                       const crds::Status& status);
+  Outcome remove(const kube::ObjectKey& key, const DeleteConfigMap& removal);
+  [[nodiscard]] bool counts_due(const kube::ObjectKey& key) const;
+  void note_counts_written(const kube::ObjectKey& key);
+  [[nodiscard]] kube::Deadline deadline() const { return clock_.now() + options_.request_timeout; }
+
+  kube::Client& client_;
+  Caches caches_;
+  ToolchainResolver& resolver_;
+  EventSink& events_;
+  kube::Clock& clock_;
+  const ReconcilerOptions options_;
+
+  mutable std::mutex mutex_;
+  /// When pod counts of an environment were last written; only for those that ever had pods.
+  std::unordered_map<kube::ObjectKey, kube::Clock::TimePoint, kube::ObjectKeyHash> counts_at_;
+};
+
+}  // namespace gobuildenv::controllers

@@ -1,0 +1,274 @@
+#include "controllers/gobuildenv/records.hpp"
+
+#include <fmt/format.h>
+#include <simdjson.h>
+
+#include <mutex>
+#include <nlohmann/json.hpp>
+#include <unordered_map>
+
+#include "controllers/gobuildenv/status.hpp"
+#include "crds/digest.hpp"
+#include "goenv/names.hpp"
+#include "goenv/revision.hpp"
+
+namespace gobuildenv::controllers {
+
+const kube::ResourceType kGoBuildEnvType{std::string(goenv::kGroup), std::string(goenv::kVersion),
+                                         "gobuildenvs", "GoBuildEnv", true};
+const kube::ResourceType kConfigMapType{"", "v1", "configmaps", "ConfigMap", true};
+const kube::ResourceType kPodType{"", "v1", "pods", "Pod", true};
+
+namespace {
+
+namespace dom = simdjson::dom;
+
+/// Text at `key` of `object`, empty when it is absent or no string.
+std::string_view text(const dom::element& object, std::string_view key) {
+  std::string_view value;
+  if (object[key].get(value) != simdjson::SUCCESS) return {};
+  return value;
+}
+
+std::string_view text(const dom::element& object, std::string_view parent, std::string_view key) {
+  dom::element child;
+  if (object[parent].get(child) != simdjson::SUCCESS) return {};
+  return text(child, key);
+}
+
+std::int64_t number(const dom::element& object, std::string_view key, std::int64_t otherwise = 0) {
+  std::int64_t value = 0;
+  return object[key].get(value) == simdjson::SUCCESS ? value : otherwise;
+}
+
+bool flag(const dom::element& object, std::string_view key) {
+  bool value = false;
+  return object[key].get(value) == simdjson::SUCCESS && value;
+}
+
+bool present(const dom::element& object, std::string_view key) {
+  dom::element child;
+  return object[key].get(child) == simdjson::SUCCESS && !child.is_null();
+}
+
+/// One parser a thread: its buffers are reused.
+dom::parser& parser() {
+  thread_local dom::parser instance;
+  return instance;
+}
+
+struct Parsed {
+  dom::element object;
+  dom::element metadata;
+  kube::ObjectMeta meta;
+};
+
+tl::expected<Parsed, std::string> parse(std::string_view json) {
+  Parsed out;
+  if (const auto error = parser().parse(json.data(), json.size()).get(out.object)) {
+    return tl::unexpected(
+        fmt::format("the object is not JSON: {}", simdjson::error_message(error)));
+  }
+  if (out.object["metadata"].get(out.metadata) != simdjson::SUCCESS) {
+    return tl::unexpected(std::string("the object has no metadata"));
+  }
+  out.meta.key.ns = text(out.metadata, "namespace");
+  out.meta.key.name = text(out.metadata, "name");
+  out.meta.uid = text(out.metadata, "uid");
+  out.meta.resource_version = text(out.metadata, "resourceVersion");
+  if (out.meta.key.name.empty()) return tl::unexpected(std::string("the object has no name"));
+  return out;
+}
+
+std::shared_ptr<const goenv::PodSelector> decode_selector(const dom::element& selector) {
+  auto out = std::make_shared<goenv::PodSelector>();
+  dom::object labels;
+  if (selector["matchLabels"].get(labels) == simdjson::SUCCESS) {
+    for (const auto& [key, value] : labels) {
+      std::string_view wanted;
+      if (value.get(wanted) == simdjson::SUCCESS) out->match_labels.emplace(key, wanted);
+    }
+  }
+  dom::array list;
+  if (selector["matchExpressions"].get(list) == simdjson::SUCCESS) {
+    for (const dom::element item : list) {
+      goenv::SelectorRequirement& term = out->match_expressions.emplace_back();
+      term.key = text(item, "key");
+      term.op = text(item, "operator");
+      dom::array values;
+      if (item["values"].get(values) != simdjson::SUCCESS) continue;
+      for (const dom::element value : values) {
+        std::string_view wanted;
+        if (value.get(wanted) == simdjson::SUCCESS) term.values.emplace_back(wanted);
+      }
+    }
+  }
+  return out;
+}
+
+/// The uid of the GoBuildEnv in ownerReferences with `controller: true`.
+std::string_view owner_uid(const dom::element& metadata) {
+  dom::array owners;
+  if (metadata["ownerReferences"].get(owners) != simdjson::SUCCESS) return {};
+  for (const dom::element owner : owners) {
+    if (text(owner, "kind") == "GoBuildEnv" && flag(owner, "controller") &&
+        text(owner, "apiVersion").starts_with(goenv::kGroup)) {
+      return text(owner, "uid");
+    }
+  }
+  return {};
+}
+
+/// Names of environments and revisions, shared by the pods that use them. Pods name them freely, so
+/// what no pod uses any more is dropped.
+class Names {
+ public:
+  std::shared_ptr<const std::string> get(std::string_view name) {
+    const std::scoped_lock lock(mutex_);
+    std::weak_ptr<const std::string>& slot = names_[std::string(name)];
+    std::shared_ptr<const std::string> shared = slot.lock();
+    if (!shared) {
+      // Not make_shared: the weak reference would keep the text's memory.
+      shared = std::shared_ptr<const std::string>(new std::string(name));
+      slot = shared;
+      if (names_.size() > purge_at_) {
+        std::erase_if(names_, [](const auto& entry) { return entry.second.expired(); });
+        purge_at_ = 2 * names_.size() + 64;
+      }
+    }
+    return shared;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::unordered_map<std::string, std::weak_ptr<const std::string>> names_;
+  std::size_t purge_at_ = 1024;
+};
+
+Names& names() {
+  static Names instance;
+  return instance;
+}
+
+}  // namespace
+
+tl::expected<kube::Decoded<EnvironmentRecord>, std::string> decode_environment(
+    std::string_view json) {
+  auto summary = crds::summarize(json);
+  if (!summary) return tl::unexpected(summary.error());
+  crds::Metadata& metadata = summary->metadata;
+  auto record = std::make_shared<EnvironmentRecord>();
+  record->generation = metadata.generation;
+  record->deleting = !metadata.deletion_timestamp.empty();
+  record->resolve = metadata.resolve();
+  record->status = pack_status(summary->status);
+  record->current = summary->status.current;
+  dom::element spec;
+  if (parser().parse(summary->spec_json).get(spec) == simdjson::SUCCESS) {
+    record->history_limit = static_cast<std::int32_t>(number(spec, "revisionHistoryLimit", 3));
+    record->export_name = text(spec, "export", "configMapName");
+    dom::element selector;
+    if (spec["injection"]["podSelector"].get(selector) == simdjson::SUCCESS &&
+        selector.is_object()) {
+      record->pod_selector = decode_selector(selector);
+    }
+  }
+  const crds::Condition* ready = summary->status.find(crds::kReady);
+  if (ready == nullptr || ready->status != crds::ConditionStatus::True ||
+      ready->observed_generation != record->generation) {
+    record->spec = std::move(summary->spec_json);
+    record->spec.shrink_to_fit();
+    if (record->spec.empty()) record->spec = "{}";
+  }
+  return kube::Decoded<EnvironmentRecord>{{{std::move(metadata.ns), std::move(metadata.name)},
+                                           std::move(metadata.uid),
+                                           std::move(metadata.resource_version)},
+                                          std::move(record)};
+}
+
+tl::expected<kube::Decoded<ConfigMapRecord>, std::string> decode_config_map(std::string_view json) {
+  auto parsed = parse(json);
+  if (!parsed) return tl::unexpected(parsed.error());
+  auto record = std::make_shared<ConfigMapRecord>();
+  const dom::element& metadata = parsed->metadata;
+  record->environment = text(metadata, "labels", goenv::kEnvLabel);
+  record->managed = text(metadata, "labels", kManagedByLabel) == kManagedBy;
+  record->owner_uid = owner_uid(metadata);
+  record->created = parse_time(text(metadata, "creationTimestamp"));
+  record->deleting = present(metadata, "deletionTimestamp");
+  record->salt = text(metadata, "annotations", goenv::kSaltAnnotation);
+  const std::string_view content = text(metadata, "annotations", kContentAnnotation);
+  record->is_export = !content.empty();
+  const std::string_view generation = text(metadata, "annotations", goenv::kGenerationAnnotation);
+  for (const char digit : generation) {
+    if (digit < '0' || digit > '9') break;
+    record->generation = record->generation * 10 + (digit - '0');
+  }
+  std::map<std::string, std::string> data;
+  dom::object entries;
+  if (parsed->object["data"].get(entries) == simdjson::SUCCESS) {
+    for (const auto& [key, value] : entries) {
+      std::string_view content_text;
+      if (value.get(content_text) == simdjson::SUCCESS) data.emplace(key, content_text);
+    }
+  }
+  const std::string hash = goenv::content_hash(data, record->salt, crds::sha256_hex);
+  if (record->is_export) {
+    record->hash = content;
+    record->export_name = parsed->meta.key.name;
+    record->revision = text(metadata, "annotations", goenv::kRevisionAnnotation);
+    record->intact = hash == content && !present(parsed->object, "binaryData");
+  } else {
+    const std::size_t dash = parsed->meta.key.name.rfind('-');
+    if (dash != std::string::npos) record->hash = parsed->meta.key.name.substr(dash + 1);
+    record->intact = hash == record->hash && flag(parsed->object, "immutable") &&
+                     !present(parsed->object, "binaryData");
+    if (record->intact) {
+      record->pod_json = std::make_shared<const std::string>(std::move(data["pod.json"]));
+    }
+  }
+  return kube::Decoded<ConfigMapRecord>{std::move(parsed->meta), std::move(record)};
+}
+
+tl::expected<kube::Decoded<PodRecord>, std::string> decode_pod(std::string_view json) {
+  auto parsed = parse(json);
+  if (!parsed) return tl::unexpected(parsed.error());
+  auto record = std::make_shared<PodRecord>();
+  const dom::element& metadata = parsed->metadata;
+  record->environment = names().get(text(metadata, "labels", goenv::kEnvLabel));
+  std::string_view revision = text(metadata, "annotations", goenv::kRevisionAnnotation);
+  if (revision.empty()) revision = text(metadata, "labels", goenv::kRevisionLabel);
+  if (!revision.empty()) record->revision = names().get(revision);
+  record->created = parse_time(text(metadata, "creationTimestamp"));
+  const std::string_view phase = text(parsed->object, "status", "phase");
+  record->pending = phase.empty() || phase == "Pending";
+  record->finished = phase == "Succeeded" || phase == "Failed";
+  return kube::Decoded<PodRecord>{std::move(parsed->meta), std::move(record)};
+}
+
+std::string encode_config_map(const ConfigMapBody& body,
+                              const std::map<std::string, std::string>& data) {
+  using Json = nlohmann::ordered_json;
+  Json annotations = body.annotations;
+  // Argo CD shows these under the environment; their updates are ours alone and need no refresh.
+  annotations["argocd.argoproj.io/ignore-resource-updates"] = "true";
+  Json metadata{{"name", body.key.name},
+                {"namespace", body.key.ns},
+                {"labels",
+                 {{std::string(kManagedByLabel), kManagedBy},
+                  {std::string(goenv::kEnvLabel), body.environment}}},
+                {"annotations", std::move(annotations)},
+                {"ownerReferences", Json::array({{{"apiVersion", kGoBuildEnvType.api_version()},
+                                                  {"kind", kGoBuildEnvType.kind},
+                                                  {"name", body.environment},
+                                                  {"uid", body.owner_uid},
+                                                  {"controller", true},
+                                                  {"blockOwnerDeletion", true}}})}};
+  if (!body.resource_version.empty()) metadata["resourceVersion"] = body.resource_version;
+  Json object{{"apiVersion", "v1"}, {"kind", "ConfigMap"}, {"metadata", std::move(metadata)}};
+  if (body.immutable) object["immutable"] = true;
+  object["data"] = data;
+  return object.dump();
+}
+
+}  // namespace gobuildenv::controllers

@@ -1,0 +1,87 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "goenv/spec.hpp"
+#include "kube/client.hpp"
+#include "kube/decoded.hpp"
+
+/// What the caches keep of each kind: packed, because 10,000 environments and 100,000 pods are
+/// kept.
+namespace gobuildenv::controllers {
+
+/// Labels of ConfigMaps this operator makes; the informer selects by the first.
+inline constexpr std::string_view kManagedByLabel = "app.kubernetes.io/managed-by";
+inline constexpr std::string_view kManagedBy = "gobuildenv";
+/// On an exported ConfigMap: content_hash() of the data it was written with.
+inline constexpr std::string_view kContentAnnotation = "gobuildenv.dev/content";
+
+extern const kube::ResourceType kGoBuildEnvType;
+extern const kube::ResourceType kConfigMapType;
+extern const kube::ResourceType kPodType;
+
+/// A GoBuildEnv in the cache.
+struct EnvironmentRecord {
+  std::int64_t generation = 0;
+  bool deleting = false;
+  std::int32_t history_limit = 3;
+  std::string resolve;  ///< annotation gobuildenv.dev/resolve
+  std::string status;   ///< pack_status()
+  /// JSON text of `spec`, kept only while Ready is not True for this generation: a settled
+  /// environment is not rendered again, and the rare repair reads the object anew.
+  std::string spec;
+  std::string export_name;  ///< spec.export.configMapName
+  /// status.revisions.current, and spec.injection.podSelector when there is one: for admission.
+  std::string current;
+  std::shared_ptr<const goenv::PodSelector> pod_selector;
+};
+
+/// A ConfigMap of ours in the cache: a revision, or an export for envFrom.
+struct ConfigMapRecord {
+  std::string environment;  ///< label gobuildenv.dev/env
+  bool managed = false;     ///< label app.kubernetes.io/managed-by is ours: the cache can see it
+  std::string export_name;  ///< of an export; a revision's name follows from its hash
+  std::string owner_uid;    ///< uid of the GoBuildEnv that controls it; empty: none does
+  std::string hash;         ///< revision: from the name; export: content_hash it was written with
+  std::string salt;
+  std::string revision;  ///< export: the revision it was made from
+  std::int64_t generation = 0;
+  std::int64_t created = 0;  ///< seconds of the Unix epoch
+  bool is_export = false;
+  bool intact = false;  ///< the data has the hash, and a revision is immutable
+  bool deleting = false;
+  std::shared_ptr<const std::string> pod_json;  ///< of an intact revision
+};
+
+/// A pod that asked for an environment (label gobuildenv.dev/env).
+struct PodRecord {
+  std::shared_ptr<const std::string> environment;  ///< asked for
+  std::shared_ptr<const std::string> revision;     ///< got; null: admission left the pod alone
+  std::int64_t created = 0;
+  bool pending = false;   ///< phase Pending: its volumes may not be mounted yet
+  bool finished = false;  ///< Succeeded or Failed: it uses nothing any more
+};
+
+/// Decoders for the informers. Error: what is malformed, with the object's name where known.
+tl::expected<kube::Decoded<EnvironmentRecord>, std::string> decode_environment(
+    std::string_view json);
+tl::expected<kube::Decoded<ConfigMapRecord>, std::string> decode_config_map(std::string_view json);
+tl::expected<kube::Decoded<PodRecord>, std::string> decode_pod(std::string_view json);
+
+/// A ConfigMap as JSON for a create: labelled, owned, immutable unless it is an export.
+struct ConfigMapBody {
+  kube::ObjectKey key;
+  std::string environment;
+  std::string owner_uid;
+  bool immutable = true;
+  std::map<std::string, std::string> annotations;
+  std::string resource_version;  ///< precondition of an update; empty for a create
+};
+std::string encode_config_map(const ConfigMapBody& body,
+                              const std::map<std::string, std::string>& data);
+
+}  // namespace gobuildenv::controllers
