@@ -19,15 +19,15 @@ def name_of(state):
 
 
 def _roots():
-    """All mounted hierarchies: kubelet looks for its root in each, systemd's own included."""
+    """All mounted hierarchies, systemd's own and, beside v1, the unified one included."""
     if (_ROOT / "cgroup.controllers").exists():
         return [_ROOT]
-    real = {entry.resolve() for entry in _ROOT.iterdir() if entry.name != "unified"}
+    real = {entry.resolve() for entry in _ROOT.iterdir()}
     return sorted(entry for entry in real if (entry / "cgroup.procs").exists())
 
 
 def create(name):
-    """Make the cgroup in every hierarchy, with the controllers that kubelet needs."""
+    """Make the cgroup in every hierarchy (kubelet looks for it in each), with its controllers."""
     try:
         if _roots() == [_ROOT]:
             wanted = [*_NEEDED, "io", "hugetlb"]

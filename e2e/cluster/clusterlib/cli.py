@@ -24,6 +24,7 @@ several at once: give each a name (--name a, --name b). Addresses and ports neve
 
 what a whole cluster offers:
   cluster exec -- CMD              run CMD in the cluster's network, mounts and processes
+  cluster spawn manager -- CMD     start CMD there in the background, with a log
   cluster load-image conda-go      build (once) and import a test image; pods need
                                    imagePullPolicy: Never
   cluster proxy up                 serve Go toolchains to pods and to this machine, prints GOPROXY
@@ -118,6 +119,11 @@ def _parser():
                             ("kubectl", _kubectl, "run kubectl as the cluster's administrator")):
         one = command(name, run, text)
         one.add_argument("argv", nargs=argparse.REMAINDER, metavar="-- ARGUMENTS")
+
+    spawn = command("spawn", _spawn, "start a program of your own inside a cluster, in the "
+                    "background; prints its process id (kill, restart, logs and down know it)")
+    spawn.add_argument("program", help="a name for it, e.g. manager-1")
+    spawn.add_argument("argv", nargs=argparse.REMAINDER, metavar="-- COMMAND")
 
     kill = command("kill", _kill, "send a signal to one of the cluster's programs")
     kill.add_argument("program")
@@ -227,6 +233,11 @@ def _kubectl(options):
     os.environ["KUBECONFIG"] = str(state.kubeconfig)
     kubectl = str(binaries.path("kubectl"))
     os.execv(kubectl, [kubectl, *argv])
+
+
+def _spawn(options):
+    argv = _command_of(options, "cluster spawn manager-1 -- build/gobuildenv manager")
+    print(lifecycle.spawn(options.name, options.program, argv)["pid"])
 
 
 def _kill(options):

@@ -11,7 +11,7 @@ import time
 from . import binaries, cgroups, control_plane, images, machine, namespaces, network, node
 from . import procs, proxy_server, proxy_tree
 from .errors import ClusterError
-from .locks import locked
+from .locks import locked, locked_folder
 from .paths import state_root
 from .progress import say, step
 from .run import run
@@ -90,10 +90,13 @@ def _up_api_only(state):
 
 def _up_full(state, archives):
     """Control plane and a node, in namespaces of their own."""
-    with locked(state_root() / ".locks" / "addresses", "choosing addresses"):
+    with locked_folder(machine.CNI_FOLDER, "changing a cluster's namespaces"):
         state.data["net"] = net = network.choose(_taken_blocks())
         state.data["cgroup"] = cgroups.name_of(state)
         state.save()
+        cgroups.create(state.data["cgroup"])
+        namespaces.create(state)
+        network.connect(net, state.data["keeper"]["pid"], str(state.dir))
     state.data.update({
         "node": f"{state.name}-node",
         "etcd_url": f"http://{net['node']}:{control_plane.ETCD_PORT}",
@@ -101,9 +104,6 @@ def _up_full(state, archives):
         "api_address": net["node"], "api_port": control_plane.API_PORT,
         "service_range": net["services"], "service_first": net["services_first"],
     })
-    cgroups.create(state.data["cgroup"])
-    namespaces.create(state)
-    network.connect(net, state.data["keeper"]["pid"])
     control_plane.write_credentials(state)
     node.write_configuration(state)
     start(state, "containerd")
@@ -223,7 +223,7 @@ def _clean(state):
     # Again by mark: a crash may have come between a start and its record.
     procs.stop(procs.marked(state.dir), patience=0)
     if state.data.get("net"):
-        network.disconnect(state.data["net"])
+        network.disconnect(state.data["net"], str(state.dir))
     if state.data.get("cgroup"):
         cgroups.remove(state.data["cgroup"])
     if state.dir.exists():
@@ -306,6 +306,21 @@ def restart(name, program):
         if ready:
             with step(f"waiting for {program}"):
                 wait_ready(state, program, ready, 60)
+
+
+def spawn(name, program, argv):
+    """Start a program of the caller's own as part of the cluster, until `kill` or `down`."""
+    state = State(name).require()
+    with locked(state.lock, f"changing the cluster {name!r}"):
+        state.require()
+        if program in _PROGRAMS or procs.is_alive(state.processes.get(program, {})):
+            raise ClusterError(f"cluster {name!r} already runs a program named {program!r}",
+                               "choose another name, or kill it first")
+        found = shutil.which(argv[0])
+        if not found:
+            raise ClusterError(f"there is no program {argv[0]}", "give its path")
+        start(state, program, [os.path.abspath(found), *argv[1:]])
+        return state.processes[program]
 
 
 def _recorded(state, program):

@@ -11,7 +11,19 @@ from .progress import say
 def locked(path, purpose):
     """Hold an exclusive flock on `path`, saying so when another process has it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    with _held(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), path, purpose):
+        yield
+
+
+@contextlib.contextmanager
+def locked_folder(path, purpose):
+    """The same with an existing folder as the lock, for what all users of a machine share."""
+    with _held(os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC), path, purpose):
+        yield
+
+
+@contextlib.contextmanager
+def _held(handle, path, purpose):
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

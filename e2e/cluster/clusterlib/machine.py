@@ -10,7 +10,7 @@ from .run import install_hint
 
 CNI_FOLDER = Path("/usr/lib/cni")
 _PROGRAMS = ("containerd", "containerd-shim-runc-v2", "ctr", "runc", "ip", "nft", "nsenter",
-             "unshare", "mount")
+             "setpriv", "unshare", "mount")
 
 
 def check_containers():

@@ -1,5 +1,6 @@
 """The namespaces (processes, mounts, network) that a full cluster lives in."""
 
+import contextlib
 import json
 import os
 import socket
@@ -7,11 +8,15 @@ import sys
 import time
 from pathlib import Path
 
-from . import keeper, procs
+from . import keeper, machine, procs
 from .errors import CannotRunContainers, ClusterError
+from .locks import locked_folder
 
 # Folders whose path is fixed in kubelet, containerd or the CNI library: each cluster sees its own.
+_KUBELET = "/var/lib/kubelet"
 _HIDDEN = ("/run/containerd", "/var/lib/cni", "/var/log/containers", "/var/log/pods")
+# Attribute of those of these folders that the host did not have before.
+_MADE = "trusted.gobuildenv.made"
 
 
 def create(state):
@@ -19,13 +24,12 @@ def create(state):
     kubelet_dir = state.dir / "kubelet"
     kubelet_dir.mkdir(exist_ok=True)
     hidden = [["", target] for target in _HIDDEN]
-    hidden.append([str(kubelet_dir), "/var/lib/kubelet"])
-    made = []
+    hidden.append([str(kubelet_dir), _KUBELET])
     for _, target in hidden:
         if not os.path.isdir(target):
             os.makedirs(target)
-            made.append(target)
-    state.data["made_folders"] = made
+            with contextlib.suppress(OSError):  # a file system without such attributes: it stays
+                os.setxattr(target, _MADE, b"1")
     (state.dir / keeper.SOCKET).unlink(missing_ok=True)
     log = state.logs / "keeper.log"
     outer = procs.spawn(
@@ -92,18 +96,48 @@ def enter_command(state, argv):
             f"run `e2e/cluster/cluster up --name {state.name}`",
         )
     return ["nsenter", f"--target={state.data['keeper']['pid']}", "--pid", "--mount", "--net",
-            "--wd=" + os.getcwd(), "--", *argv]
+            f"--wd={os.getcwd()}", "--",
+            # nsenter waits for what it started but passes no signal on: tie the two together.
+            "setpriv", "--pdeathsig", "TERM", *argv]
 
 
 def destroy(state):
     """Kill everything inside; the kernel then drops the mounts and network devices."""
     records = [state.data.get(name, {}) for name in ("keeper", "unshare")]
     procs.stop([record for record in records if record], patience=0)
-    for folder in state.data.get("made_folders", []):
+    with locked_folder(machine.CNI_FOLDER, "changing a cluster's namespaces"):
+        for folder in unused_folders():
+            with contextlib.suppress(OSError):
+                os.rmdir(folder)
+
+
+def unused_folders():
+    """Folders that a cluster made outside its state folder and that no cluster uses now."""
+    made = []
+    for folder in (*_HIDDEN, _KUBELET):
+        with contextlib.suppress(OSError):
+            os.getxattr(folder, _MADE)
+            made.append(folder)
+    # Removing a folder would unmount what another cluster has mounted on it.
+    mounted = _mounted_anywhere() if made else ()
+    return [folder for folder in made if folder not in mounted]
+
+
+def _mounted_anywhere():
+    """Mount points of all mount namespaces of this machine."""
+    seen, points = set(), set()
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
         try:
-            os.rmdir(folder)
+            namespace = os.readlink(entry / "ns" / "mnt")
+            if namespace not in seen:
+                lines = (entry / "mountinfo").read_text().splitlines()
+                points.update(line.split()[4] for line in lines)
+                seen.add(namespace)
         except OSError:
-            continue  # in use by something else by now
+            continue
+    return points
 
 
 def _child_of(pid):

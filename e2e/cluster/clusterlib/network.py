@@ -46,13 +46,16 @@ def describe(block, cable):
     }
 
 
-def connect(net, keeper_pid):
-    """Lay the cable between this machine and the namespace, and the routes over it."""
+def connect(net, keeper_pid, owner):
+    """Lay the cable between this machine and the namespace, and the routes over it.
+
+    `owner` becomes the device's alias, so that `ip link` tells whose it is.
+    """
     run(["ip", "link", "add", net["cable"], "type", "veth",
          "peer", "name", "eth0", "netns", str(keeper_pid)])
     inside = ["nsenter", f"--target={keeper_pid}", "--net", "--"]
     run(["ip", "address", "add", f"{net['host']}/{net['link_prefix']}", "dev", net["cable"]])
-    run(["ip", "link", "set", net["cable"], "up"])
+    run(["ip", "link", "set", net["cable"], "alias", owner[:250], "up"])
     run([*inside, "ip", "address", "add", f"{net['node']}/{net['link_prefix']}", "dev", "eth0"])
     run([*inside, "ip", "link", "set", "eth0", "up"])
     # Service addresses are rewritten by kube-proxy, but only after a route was found for them.
@@ -61,8 +64,9 @@ def connect(net, keeper_pid):
         run(["ip", "route", "add", net[part], "via", net["node"], "dev", net["cable"]])
 
 
-def disconnect(net):
+def disconnect(net, owner):
     """Remove the cable if it is still there; with it go its addresses and routes."""
-    links = {link["ifname"] for link in json.loads(run(["ip", "-json", "link", "show"]))}
-    if net["cable"] in links:
+    links = json.loads(run(["ip", "-json", "link", "show"]))
+    if any(link["ifname"] == net["cable"] and link.get("ifalias") == owner[:250]
+           for link in links):
         run(["ip", "link", "delete", net["cable"]])

@@ -26,8 +26,6 @@ def kubelet(state):
         str(binaries.path("kubelet")), f"--config={state.dir / 'kubelet.json'}",
         f"--kubeconfig={state.dir / 'kubelet.kubeconfig'}",
         f"--hostname-override={state.data['node']}", f"--node-ip={state.data['net']['node']}",
-        # What kubelet would read of the host is the host's: it must not change it.
-        "--v=1",
     ]
 
 
@@ -106,8 +104,8 @@ def _pod_network(state):
 
 
 def _kubelet(state):
-    # Names are not resolved in the cluster: a resolver that refuses is answered at once, where
-    # the host's could not be reached and would be waited for.
+    # Names are not resolved in the cluster: a resolver that refuses at once, as these two do, is
+    # better than the host's, which cannot be reached and would be waited for.
     (state.dir / "resolv.conf").write_text("nameserver 127.0.0.1\noptions timeout:1 attempts:1\n")
     pki = state.pki
     (state.dir / "kubelet.json").write_text(json.dumps({
@@ -126,6 +124,8 @@ def _kubelet(state):
         "makeIPTablesUtilChains": False,
         "oomScoreAdj": 0,
         "readOnlyPort": 0,
+        "clusterDNS": [state.data["net"]["node"]],
+        "clusterDomain": "cluster.local",
         "resolvConf": str(state.dir / "resolv.conf"),
         "authentication": {
             "anonymous": {"enabled": False},

@@ -6,6 +6,7 @@ import threading
 import time
 
 _started = time.monotonic()
+_running = []
 
 
 def say(text):
@@ -15,20 +16,27 @@ def say(text):
 
 @contextlib.contextmanager
 def step(text, every=10.0):
-    """Announce `text`, repeat it with its age each `every` seconds, and say when it is done."""
+    """Announce `text`, repeat it with its age each `every` seconds, and say when it is done.
+
+    Of nested steps only the innermost repeats itself.
+    """
     say(f"{text} …")
     begin = time.monotonic()
     done = threading.Event()
 
     def remind():
         while not done.wait(every):
+            if _running[-1:] != [done]:
+                continue
             say(f"  still {text} ({time.monotonic() - begin:.0f}s)")
 
     reminder = threading.Thread(target=remind, daemon=True)
+    _running.append(done)
     reminder.start()
     try:
         yield
     finally:
         done.set()
+        _running.remove(done)
         reminder.join()
     say(f"{text}: done in {time.monotonic() - begin:.1f}s")
