@@ -49,9 +49,15 @@ class ControlPlane:
     def _prepare(self) -> None:
         self.kubectl("create", "namespace", "bench")
         self.kubectl("apply", "-f", paths.CRD)
-        self.kubectl("wait", "--for=condition=Established", "--timeout=60s",
-                     "crd/gobuildenvs.gobuildenv.dev")
-        time.sleep(2)  # the handler of a new kind is served a moment after Established
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                self.raw("/apis/gobuildenv.dev/v1alpha1/namespaces/bench/gobuildenvs")
+                return
+            except Broken:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.3)
 
     def kubectl(self, *args, **kw) -> str:
         """Output of kubectl against this API server; Broken with its message when it fails."""

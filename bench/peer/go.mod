@@ -1,6 +1,6 @@
 module gobuildenv.dev/bench/peer
 
-go 1.25.0
+go 1.24.0
 
 require (
 	k8s.io/api v0.34.1
