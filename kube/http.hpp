@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -32,6 +33,9 @@ struct HttpRequest {
   Headers headers;
   std::string body;
   Deadline deadline{};  ///< the whole exchange ends by then, whatever the peer does
+  /// Asked when a connection is ready, right before the first byte goes out; false ends the
+  /// exchange with Kind::Cancelled and nothing is sent. Empty: always.
+  std::function<bool()> may_send;
 };
 
 struct HttpResponse {

@@ -37,7 +37,7 @@ class PooledTransport final : public Transport {
     auto connection = take_idle(tls.generation);
     if (connection) {
       bool untouched = true;
-      auto answer = exchange(connection, *bytes, request.deadline, untouched);
+      auto answer = exchange(connection, *bytes, request, untouched);
       const bool again = !answer && untouched && answer.error().kind == Kind::Closed &&
                          request.method == Method::Get;
       if (!again) {
@@ -50,7 +50,7 @@ class PooledTransport final : public Transport {
     }
     connection = *std::move(fresh);
     bool untouched = true;
-    return exchange(connection, *bytes, request.deadline, untouched);
+    return exchange(connection, *bytes, request, untouched);
   }
 
  private:
@@ -94,9 +94,13 @@ class PooledTransport final : public Transport {
 
   /// `untouched` becomes false with the answer's first byte.
   tl::expected<HttpResponse, TransportError> exchange(std::unique_ptr<Connection>& connection,
-                                                      std::string_view bytes, Deadline deadline,
-                                                      bool& untouched) {
+                                                      std::string_view bytes,
+                                                      const HttpRequest& request, bool& untouched) {
     constexpr std::size_t kChunk = 16384;
+    const Deadline deadline = request.deadline;
+    if (request.may_send && !request.may_send()) {
+      return tl::unexpected(TransportError{Kind::Cancelled, "not allowed to send any more"});
+    }
     if (auto sent = connection->write_all(bytes, deadline); !sent) {
       return tl::unexpected(sent.error());
     }
