@@ -73,12 +73,13 @@ class InformerCore {
   WatchInput open_watch(const WatchAction& action);
   WatchInput read_stream();
   WatchInput handle_line(std::string_view line);
-  void apply_effect(const WatchStep& step);
+  void apply_effect(StoreEffect effect);
   void close_stream();
   void log_failure(const WatchInput& input) const;
   void resync_if_due();
   void schedule_resync();
-  [[nodiscard]] std::string resource_name() const;
+  void touch();
+  void guarded(const std::function<void()>& apply);
 
   Client& client_;
   Clock& clock_;

@@ -70,9 +70,9 @@ class LeaderElector {
   bool acquire();
   void renew();
   Attempt try_acquire_or_renew(Deadline deadline);
-  Attempt write(std::string json, bool create, Deadline deadline, Clock::TimePoint sent,
+  Attempt write(std::string body, bool create, Deadline deadline, Clock::TimePoint sent,
                 Clock::Duration sent_boot);
-  void observe(std::string_view json);
+  void observe(std::string_view text);
   void give_back();
   void set_valid(Clock::TimePoint sent, Clock::Duration sent_boot) noexcept;
   void clear_valid() noexcept;

@@ -88,6 +88,8 @@ class ObjectCache {
   };
 
   std::optional<StoredItem> decode(std::string_view json, const ObjectMeta& meta);
+  void call(const AnyChangeHandler& handler, const AnyChange& change) const;
+  void expect(const ObjectKey& key, Expected expected);
   void dispatch(const ObjectKey& key, AnyValue old_value, AnyValue new_value, Origin origin);
   void dispatch_put(const ObjectMeta& meta, const std::optional<StoredItem>& old,
                     const AnyValue& value, Origin origin);

@@ -39,15 +39,17 @@ struct WatchState {
     Watching,   ///< the store is complete and follows the watch
   };
   Phase phase = Phase::Start;
-  std::string version;              ///< the last seen resourceVersion; empty before the first list
-  std::string list_version;         ///< what the current list asked for
-  bool version_lost = false;        ///< the server no longer knows `version`: list with ""
-  bool streaming_refused = false;   ///< the server does not know sendInitialEvents
-  bool list_instead_once = false;   ///< the last streaming list failed inside: list this time
-  bool unpaged = false;             ///< the rest of a paged list expired: this list in one piece
-  bool progressed = false;          ///< the current stream has shown something
-  int stream_errors = 0;            ///< ERROR events in a row without progress
-  Clock::Duration backoff{};        ///< the next delay without jitter; 0: the initial one
+  std::string version;             ///< the last seen resourceVersion; empty before the first list
+  std::string list_version;        ///< what the current list asked for
+  bool version_lost = false;       ///< the server no longer knows `version`: list with ""
+  bool streaming_refused = false;  ///< the server does not know sendInitialEvents
+  bool list_instead_once = false;  ///< the last streaming list failed inside: list this time
+  int pages = 0;                   ///< pages read of the current list
+  std::string page_version;        ///< of its first page: what the whole list is at least as new as
+  bool progressed = false;         ///< the current stream has shown something
+  Clock::TimePoint opened{};       ///< when the current stream opened
+  int barren = 0;                  ///< streams in a row which ended badly and showed nothing
+  Clock::Duration backoff{};       ///< the next delay without jitter; 0: the initial one
   Clock::TimePoint last_backoff{};  ///< when the last one began
 };
 
