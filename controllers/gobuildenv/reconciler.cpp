@@ -96,7 +96,7 @@ std::optional<EnvironmentReconciler::Gathered> EnvironmentReconciler::gather(
     if (pod->revision) {
       facts.pods.in_use.insert(*pod->revision);
       ++facts.pods.injected;
-    } else if (!disabled) {
+    } else if (!disabled && !pod->answered) {
       ++facts.pods.missed;
     }
   }

@@ -80,19 +80,19 @@ tl::expected<Parsed, std::string> parse(std::string_view json) {
   return out;
 }
 
-std::shared_ptr<const goenv::PodSelector> decode_selector(const dom::element& selector) {
-  auto out = std::make_shared<goenv::PodSelector>();
+goenv::PodSelector decode_selector(const dom::element& selector) {
+  goenv::PodSelector out;
   dom::object labels;
   if (selector["matchLabels"].get(labels) == simdjson::SUCCESS) {
     for (const auto& [key, value] : labels) {
       std::string_view wanted;
-      if (value.get(wanted) == simdjson::SUCCESS) out->match_labels.emplace(key, wanted);
+      if (value.get(wanted) == simdjson::SUCCESS) out.match_labels.emplace(key, wanted);
     }
   }
   dom::array list;
   if (selector["matchExpressions"].get(list) == simdjson::SUCCESS) {
     for (const dom::element item : list) {
-      goenv::SelectorRequirement& term = out->match_expressions.emplace_back();
+      goenv::SelectorRequirement& term = out.match_expressions.emplace_back();
       term.key = text(item, "key");
       term.op = text(item, "operator");
       dom::array values;
@@ -117,6 +117,13 @@ std::string_view owner_uid(const dom::element& metadata) {
     }
   }
   return {};
+}
+
+bool is_windows(const dom::element& pod) {
+  dom::element spec;
+  if (pod["spec"].get(spec) != simdjson::SUCCESS) return false;
+  return text(spec, "os", "name") == "windows" ||
+         text(spec, "nodeSelector", "kubernetes.io/os") == "windows";
 }
 
 /// Names of environments and revisions, shared by the pods that use them. Pods name them freely, so
@@ -170,7 +177,8 @@ tl::expected<kube::Decoded<EnvironmentRecord>, std::string> decode_environment(
     dom::element selector;
     if (spec["injection"]["podSelector"].get(selector) == simdjson::SUCCESS &&
         selector.is_object()) {
-      record->pod_selector = decode_selector(selector);
+      record->selecting = std::make_shared<const SelectingEnvironment>(
+          SelectingEnvironment{metadata.name, decode_selector(selector)});
     }
   }
   const crds::Condition* ready = summary->status.find(crds::kReady);
@@ -239,6 +247,9 @@ tl::expected<kube::Decoded<PodRecord>, std::string> decode_pod(std::string_view 
   std::string_view revision = text(metadata, "annotations", goenv::kRevisionAnnotation);
   if (revision.empty()) revision = text(metadata, "labels", goenv::kRevisionLabel);
   if (!revision.empty()) record->revision = names().get(revision);
+  record->answered = !text(metadata, "annotations", goenv::kSkippedAnnotation).empty() ||
+                     !text(metadata, "annotations", "kubernetes.io/config.mirror").empty() ||
+                     is_windows(parsed->object);
   record->created = parse_time(text(metadata, "creationTimestamp"));
   const std::string_view phase = text(parsed->object, "status", "phase");
   record->pending = phase.empty() || phase == "Pending";

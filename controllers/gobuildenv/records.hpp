@@ -24,6 +24,12 @@ extern const kube::ResourceType kGoBuildEnvType;
 extern const kube::ResourceType kConfigMapType;
 extern const kube::ResourceType kPodType;
 
+/// An environment that selects pods by itself; few do.
+struct SelectingEnvironment {
+  std::string name;
+  goenv::PodSelector selector;
+};
+
 /// A GoBuildEnv in the cache.
 struct EnvironmentRecord {
   std::int64_t generation = 0;
@@ -35,9 +41,9 @@ struct EnvironmentRecord {
   /// environment is not rendered again, and the rare repair reads the object anew.
   std::string spec;
   std::string export_name;  ///< spec.export.configMapName
-  /// status.revisions.current, and spec.injection.podSelector when there is one: for admission.
-  std::string current;
-  std::shared_ptr<const goenv::PodSelector> pod_selector;
+  std::string current;      ///< status.revisions.current
+  /// Set when spec.injection.podSelector is.
+  std::shared_ptr<const SelectingEnvironment> selecting;
 };
 
 /// A ConfigMap of ours in the cache: a revision, or an export for envFrom.
@@ -62,6 +68,7 @@ struct PodRecord {
   std::shared_ptr<const std::string> environment;  ///< asked for
   std::shared_ptr<const std::string> revision;     ///< got; null: admission left the pod alone
   std::int64_t created = 0;
+  bool answered = false;  ///< left as it was on purpose: recorded so, a Windows or mirror pod
   bool pending = false;   ///< phase Pending: its volumes may not be mounted yet
   bool finished = false;  ///< Succeeded or Failed: it uses nothing any more
 };

@@ -1,0 +1,95 @@
+#include "controllers/missed/reporter.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "controllers/missed/decide.hpp"
+
+namespace gobuildenv::controllers {
+namespace {
+
+bool went_without(const PodRecord* pod) {
+  return pod != nullptr && !pod->finished && !pod->revision && !pod->answered;
+}
+
+}  // namespace
+
+MissedPods::MissedPods(Caches caches, EventSink& events, kube::Clock& clock, kube::Metrics* metrics,
+                       Options options)
+    : caches_(caches),
+      events_(events),
+      clock_(clock),
+      metrics_(metrics),
+      options_(std::move(options)),
+      tokens_(options_.burst),
+      refilled_(clock.now()) {
+  if (metrics_ != nullptr) collector_ = metrics_->add_collector([this] { publish(); });
+}
+
+void MissedPods::publish() {
+  const std::scoped_lock lock(mutex_);
+  for (auto entry = missed_.begin(); entry != missed_.end();) {
+    const bool disabled = options_.injection_disabled && options_.injection_disabled(entry->first);
+    metrics_
+        ->gauge("gobuildenv_pods_missed",
+                "Unfinished pods that asked for an environment and did not get it.",
+                {{"namespace", entry->first}})
+        .set(disabled ? 0 : entry->second);
+    // The gauge stays at 0; the count need not.
+    entry = entry->second == 0 ? missed_.erase(entry) : std::next(entry);
+  }
+}
+
+bool MissedPods::observe(const kube::Change<PodRecord>& change) {
+  const bool before = change.origin != kube::Origin::Resync && went_without(change.old_value.get());
+  const bool after = went_without(change.new_value.get());
+  if (change.origin == kube::Origin::Resync) return false;
+  const std::scoped_lock lock(mutex_);
+  if (before != after) missed_[change.key.ns] += after ? 1 : -1;
+  if (!change.new_value) reported_.erase(change.key);
+  return after && !before;
+}
+
+kube::ReconcileResult MissedPods::reconcile(const kube::ObjectKey& key) {
+  const auto pod = caches_.pods.find(key);
+  if (!pod) return kube::ReconcileResult::done();
+  const PodRecord& record = *pod->value;
+  MissedFacts facts;
+  facts.ns = key.ns;
+  facts.environment = *record.environment;
+  if (record.revision) facts.revision = *record.revision;
+  facts.answered = record.answered;
+  facts.pending = record.pending;
+  facts.finished = record.finished;
+  facts.injection_disabled = options_.injection_disabled && options_.injection_disabled(key.ns);
+  const auto environment = caches_.environments.get({key.ns, facts.environment});
+  facts.environment_exists = environment != nullptr;
+  facts.environment_served = environment && !environment->current.empty();
+  facts.age = std::chrono::duration_cast<std::chrono::seconds>(clock_.wall_now().time_since_epoch())
+                  .count() -
+              record.created;
+  const auto note = decide_missed(facts);
+  if (!note) return kube::ReconcileResult::done();
+  {
+    const std::scoped_lock lock(mutex_);
+    std::string& reported = reported_[key];
+    if (reported == pod->meta.uid) return kube::ReconcileResult::done();
+    if (!take_token()) return kube::ReconcileResult::requeue_after(std::chrono::seconds(1));
+    reported = pod->meta.uid;
+  }
+  events_.post(kPodType, key, pod->meta.uid, *note);
+  return kube::ReconcileResult::done();
+}
+
+bool MissedPods::take_token() {
+  const kube::Clock::TimePoint now = clock_.now();
+  const double passed = std::chrono::duration<double>(now - refilled_).count();
+  refilled_ = now;
+  tokens_ = std::min(options_.burst, tokens_ + passed * options_.events_per_second);
+  if (tokens_ < 1) return false;
+  tokens_ -= 1;
+  return true;
+}
+
+}  // namespace gobuildenv::controllers

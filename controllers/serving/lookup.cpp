@@ -1,0 +1,105 @@
+#include "controllers/serving/lookup.hpp"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "controllers/serving/selector.hpp"
+#include "goenv/names.hpp"
+#include "goenv/revision.hpp"
+
+namespace gobuildenv::controllers {
+
+using webhooks::NamespaceInjection;
+using webhooks::ServedEnvironment;
+
+kube::Index<EnvironmentRecord> selecting_index() {
+  return {std::string(kSelectingIndex),
+          [](const kube::ObjectKey& key, const EnvironmentRecord& record) {
+            return record.selecting ? std::vector{key.ns} : std::vector<std::string>{};
+          }};
+}
+
+ServingLookup::ServingLookup(Sources sources, std::chrono::milliseconds live_timeout)
+    : sources_(sources), live_timeout_(live_timeout) {}
+
+kube::Deadline ServingLookup::deadline() const {
+  return std::chrono::steady_clock::now() + live_timeout_;
+}
+
+ServingLookup::Answer ServingLookup::find(std::string_view ns, std::string_view name) const {
+  const kube::ObjectKey key{std::string(ns), std::string(name)};
+  if (const auto cached = sources_.environments.find(key)) return serve(*cached, deadline());
+  if (sources_.environments.has_synced()) return {Found::No, nullptr};
+  const kube::Deadline until = deadline();
+  const auto live = sources_.client.get(kGoBuildEnvType, key, until);
+  if (!live) {
+    const bool absent = live.error().kind == kube::Error::Kind::NotFound;
+    return {absent ? Found::No : Found::Unknown, nullptr};
+  }
+  const auto decoded = decode_environment(*live);
+  if (!decoded) return {Found::Unknown, nullptr};
+  return serve(*decoded, until);
+}
+
+ServingLookup::Answer ServingLookup::serve(const kube::Decoded<EnvironmentRecord>& environment,
+                                           kube::Deadline until) const {
+  const EnvironmentRecord& record = *environment.value;
+  if (record.current.empty()) return {Found::NotServed, nullptr};
+  const kube::ObjectKey& key = environment.meta.key;
+  const kube::ObjectKey config_map{key.ns, goenv::config_map_name(key.name, record.current)};
+  std::shared_ptr<const ConfigMapRecord> revision = sources_.config_maps.get(config_map);
+  if (!revision) {
+    // The leader has just made it and our watch is behind, or the first list is still coming.
+    const auto live = sources_.client.get(kConfigMapType, config_map, until);
+    if (!live) {
+      const bool absent = live.error().kind == kube::Error::Kind::NotFound;
+      return {absent ? Found::NotServed : Found::Unknown, nullptr};
+    }
+    const auto decoded = decode_config_map(*live);
+    if (!decoded) return {Found::NotServed, nullptr};
+    revision = decoded->value;
+  }
+  if (!revision->intact || revision->deleting || revision->owner_uid != environment.meta.uid) {
+    return {Found::NotServed, nullptr};
+  }
+  auto served = std::make_shared<ServedEnvironment>();
+  served->ns = key.ns;
+  served->name = key.name;
+  served->revision = record.current;
+  served->config_map = config_map.name;
+  served->pod_json = revision->pod_json;
+  if (record.selecting) served->pod_selector = record.selecting->selector;
+  return {Found::Yes, std::move(served)};
+}
+
+std::vector<std::shared_ptr<const ServedEnvironment>> ServingLookup::selecting(
+    std::string_view ns, const webhooks::Labels& labels) const {
+  std::vector<std::shared_ptr<const ServedEnvironment>> out;
+  for (const auto& record : sources_.environments.by_index(kSelectingIndex, ns)) {
+    if (!selects(record->selecting->selector, labels)) continue;
+    Answer answer = find(ns, record->selecting->name);
+    if (answer.environment) out.push_back(std::move(answer.environment));
+  }
+  std::sort(out.begin(), out.end(), [](const auto& a, const auto& b) { return a->name < b->name; });
+  return out;
+}
+
+NamespaceInjection ServingLookup::injection(std::string_view ns) const {
+  const kube::ObjectKey key{{}, std::string(ns)};
+  if (const auto cached = sources_.namespaces.get(key)) return cached->injection;
+  if (sources_.namespaces.has_synced()) return NamespaceInjection::Unset;
+  const auto live = sources_.client.get(kNamespaceType, key, deadline());
+  if (!live) return NamespaceInjection::Unset;
+  const auto decoded = decode_namespace(*live);
+  return decoded ? decoded->value->injection : NamespaceInjection::Unset;
+}
+
+bool ServingLookup::csi_available() const {
+  const kube::ObjectKey key{{}, std::string(goenv::kCsiDriver)};
+  if (const auto cached = sources_.csi_drivers.get(key)) return !cached->deleting;
+  if (sources_.csi_drivers.has_synced()) return false;
+  return sources_.client.get(kCsiDriverType, key, deadline()).has_value();
+}
+
+}  // namespace gobuildenv::controllers

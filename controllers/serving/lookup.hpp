@@ -1,0 +1,52 @@
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "controllers/gobuildenv/caches.hpp"
+#include "controllers/serving/namespaces.hpp"
+#include "kube/client.hpp"
+#include "kube/informer.hpp"
+#include "webhooks/environments.hpp"
+
+namespace gobuildenv::controllers {
+
+/// Name of the index of environments with a podSelector, by namespace.
+inline constexpr std::string_view kSelectingIndex = "selecting";
+kube::Index<EnvironmentRecord> selecting_index();
+
+/// Answers the pod webhook from the caches: every replica has them, none needs to lead. Only an
+/// intact revision that its own GoBuildEnv controls is served. Until the caches have synced, and
+/// for a revision whose ConfigMap has not arrived, it asks the API server, within `live_timeout`.
+class ServingLookup final : public webhooks::EnvironmentLookup {
+ public:
+  struct Sources {
+    kube::Client& client;
+    kube::Informer<EnvironmentRecord>& environments;
+    kube::Informer<ConfigMapRecord>& config_maps;
+    kube::Informer<NamespaceRecord>& namespaces;
+    kube::Informer<CsiDriverRecord>& csi_drivers;
+  };
+  /// All sources outlive it. `live_timeout` is for all requests of one answer together; a review
+  /// has 2 s.
+  explicit ServingLookup(Sources sources,
+                         std::chrono::milliseconds live_timeout = std::chrono::milliseconds(1000));
+
+  Answer find(std::string_view ns, std::string_view name) const override;
+  std::vector<std::shared_ptr<const webhooks::ServedEnvironment>> selecting(
+      std::string_view ns, const webhooks::Labels& labels) const override;
+  webhooks::NamespaceInjection injection(std::string_view ns) const override;
+  bool csi_available() const override;
+
+ private:
+  Answer serve(const kube::Decoded<EnvironmentRecord>& environment, kube::Deadline deadline) const;
+  [[nodiscard]] kube::Deadline deadline() const;
+
+  Sources sources_;
+  std::chrono::milliseconds live_timeout_;
+};
+
+}  // namespace gobuildenv::controllers
