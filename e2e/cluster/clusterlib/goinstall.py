@@ -2,10 +2,11 @@
 
 Go has been a module since 1.21 (golang.org/toolchain), and any Go since 1.19 can download it with
 the checksum database's blessing. So the go of Debian 12, which is too old to build Kubernetes, is
-enough to fetch one that can; where not even that is installed, its two packages are unpacked into
-the cache without touching the system.
+enough to fetch one that can; where not even that is installed, its two packages are unpacked for
+the purpose without touching the system.
 """
 
+import contextlib
 import json
 import os
 import re
@@ -53,9 +54,9 @@ def toolchain(go_version):
         return target
     with locked(cache_dir() / "locks" / "toolchains.lock", "downloading a Go toolchain"):
         if not (target / "bin" / "go").exists():
-            go = _bootstrap()
-            with step(f"downloading go{go_version} through the module proxy"):
-                _download(go, go_version, target)
+            with _bootstrap() as go:
+                with step(f"downloading go{go_version} through the module proxy"):
+                    _download(go, go_version, target)
     return target
 
 
@@ -77,38 +78,39 @@ def _version_of(go):
 def _installed():
     """Every usable go on this machine with its version, in order of preference."""
     places = [shutil.which("go"), "/usr/local/go/bin/go", "/usr/lib/go/bin/go"]
+    places += sorted(map(str, cache_dir().glob("toolchains/go*/bin/go")), reverse=True)
     for place in dict.fromkeys(filter(None, places)):
         version = _version_of(place)
         if version:
             yield Path(place), version
 
 
+@contextlib.contextmanager
 def _bootstrap():
+    """A go that can download modules; where there is none, Debian's for as long as it takes."""
     for candidate, version in _installed():
         if version >= _OLDEST_BOOTSTRAP:
-            return candidate
-    unpacked = cache_dir() / "toolchains" / "debian-go1.19"
-    go = unpacked / "usr" / "lib" / "go-1.19" / "bin" / "go"
-    if not go.exists():
-        with step("unpacking Debian's go 1.19 into the cache, to fetch a newer one with it"):
-            _unpack_debian_go(unpacked)
-    return go
+            yield candidate
+            return
+    folder = cache_dir() / "toolchains"
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        with step("unpacking Debian's go 1.19, to fetch a newer one with it"):
+            _unpack_debian_go(Path(scratch))
+        yield Path(scratch) / "usr" / "lib" / "go-1.19" / "bin" / "go"
 
 
-def _unpack_debian_go(unpacked):
-    unpacked.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=unpacked.parent) as scratch:
-        try:
-            run(["apt-get", "download", *_BOOTSTRAP_PACKAGES], cwd=scratch)
-            for package in Path(scratch).glob("*.deb"):
-                run(["dpkg-deb", "-x", package, Path(scratch) / "root"])
-        except ClusterError as error:
-            raise ProgramsMissing(
-                f"no Go is installed and Debian's could not be downloaded: {error}",
-                "run `apt-get update && apt-get install golang-go`, or put any Go "
-                f"{versions.OLDEST_BUILD_GO[0]}.{versions.OLDEST_BUILD_GO[1]} or newer on PATH",
-            ) from error
-        (Path(scratch) / "root").rename(unpacked)
+def _unpack_debian_go(folder):
+    try:
+        run(["apt-get", "download", *_BOOTSTRAP_PACKAGES], cwd=folder)
+        for package in folder.glob("*.deb"):
+            run(["dpkg-deb", "-x", package, folder])
+    except ClusterError as error:
+        raise ProgramsMissing(
+            f"no Go is installed and Debian's could not be downloaded: {error}",
+            "run `apt-get update && apt-get install golang-go`, or put any Go "
+            f"{versions.OLDEST_BUILD_GO[0]}.{versions.OLDEST_BUILD_GO[1]} or newer on PATH",
+        ) from error
 
 
 def _download(go, go_version, target):
