@@ -1,22 +1,20 @@
 #pragma once
 
-#include <string>
-
 #include "controllers/gobuildenv/decide.hpp"
-#include "kube/client.hpp"
+#include "kube/events.hpp"
 
 namespace gobuildenv::controllers {
 
-/// Where controllers leave Events. Does not block: an Event may be dropped.
-class EventSink {
- public:
-  virtual ~EventSink() = default;
-  EventSink() = default;
-  EventSink(const EventSink&) = delete;
-  EventSink& operator=(const EventSink&) = delete;
-  /// About the object of that type, key and uid.
-  virtual void post(const kube::ResourceType& type, const kube::ObjectKey& key,
-                    const std::string& uid, const EventNote& note) = 0;
-};
+/// Leaves `note` as an Event about the object of that type, key and uid. Does not block.
+inline void record(kube::EventRecorder& recorder, const kube::ResourceType& type,
+                   const kube::ObjectKey& key, const std::string& uid, const EventNote& note) {
+  recorder.record({.type = type,
+                   .key = key,
+                   .uid = uid,
+                   .warning = note.warning,
+                   .reason = note.reason,
+                   .action = {},
+                   .note = note.message});
+}
 
 }  // namespace gobuildenv::controllers

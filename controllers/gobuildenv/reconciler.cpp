@@ -48,8 +48,9 @@ ConfigMapFact fact_of(const kube::ObjectMeta& meta, const ConfigMapRecord& recor
 }  // namespace
 
 EnvironmentReconciler::EnvironmentReconciler(kube::Client& client, Caches caches,
-                                             ToolchainResolver& resolver, EventSink& events,
-                                             kube::Clock& clock, ReconcilerOptions options)
+                                             ToolchainResolver& resolver,
+                                             kube::EventRecorder& events, kube::Clock& clock,
+                                             ReconcilerOptions options)
     : client_(client),
       caches_(caches),
       resolver_(resolver),
@@ -132,7 +133,7 @@ ReconcileResult EnvironmentReconciler::reconcile(const kube::ObjectKey& key) {
       if (auto end = write_status(key, *gathered, *decision.status)) return *end;
     }
     for (const EventNote& note : decision.events) {
-      events_.post(kGoBuildEnvType, key, facts.uid, note);
+      record(events_, kGoBuildEnvType, key, facts.uid, note);
     }
     for (const DeleteConfigMap& removal : decision.deletes) {
       if (auto end = remove(key, removal)) return *end;

@@ -34,7 +34,7 @@ class EnvironmentReconciler {
  public:
   /// All references outlive it.
   EnvironmentReconciler(kube::Client& client, Caches caches, ToolchainResolver& resolver,
-                        EventSink& events, kube::Clock& clock, ReconcilerOptions options);
+                        kube::EventRecorder& events, kube::Clock& clock, ReconcilerOptions options);
 
   kube::ReconcileResult reconcile(const kube::ObjectKey& key);
 
@@ -64,7 +64,7 @@ class EnvironmentReconciler {
   kube::Client& client_;
   Caches caches_;
   ToolchainResolver& resolver_;
-  EventSink& events_;
+  kube::EventRecorder& events_;
   kube::Clock& clock_;
   const ReconcilerOptions options_;
 

@@ -15,8 +15,8 @@ bool went_without(const PodRecord* pod) {
 
 }  // namespace
 
-MissedPods::MissedPods(Caches caches, EventSink& events, kube::Clock& clock, kube::Metrics* metrics,
-                       Options options)
+MissedPods::MissedPods(Caches caches, kube::EventRecorder& events, kube::Clock& clock,
+                       kube::Metrics* metrics, Options options)
     : caches_(caches),
       events_(events),
       clock_(clock),
@@ -54,21 +54,21 @@ bool MissedPods::observe(const kube::Change<PodRecord>& change) {
 kube::ReconcileResult MissedPods::reconcile(const kube::ObjectKey& key) {
   const auto pod = caches_.pods.find(key);
   if (!pod) return kube::ReconcileResult::done();
-  const PodRecord& record = *pod->value;
+  const PodRecord& asking = *pod->value;
   MissedFacts facts;
   facts.ns = key.ns;
-  facts.environment = *record.environment;
-  if (record.revision) facts.revision = *record.revision;
-  facts.answered = record.answered;
-  facts.pending = record.pending;
-  facts.finished = record.finished;
+  facts.environment = *asking.environment;
+  if (asking.revision) facts.revision = *asking.revision;
+  facts.answered = asking.answered;
+  facts.pending = asking.pending;
+  facts.finished = asking.finished;
   facts.injection_disabled = options_.injection_disabled && options_.injection_disabled(key.ns);
   const auto environment = caches_.environments.get({key.ns, facts.environment});
   facts.environment_exists = environment != nullptr;
   facts.environment_served = environment && !environment->current.empty();
   facts.age = std::chrono::duration_cast<std::chrono::seconds>(clock_.wall_now().time_since_epoch())
                   .count() -
-              record.created;
+              asking.created;
   const auto note = decide_missed(facts);
   if (!note) return kube::ReconcileResult::done();
   {
@@ -78,7 +78,7 @@ kube::ReconcileResult MissedPods::reconcile(const kube::ObjectKey& key) {
     if (!take_token()) return kube::ReconcileResult::requeue_after(std::chrono::seconds(1));
     reported = pod->meta.uid;
   }
-  events_.post(kPodType, key, pod->meta.uid, *note);
+  record(events_, kPodType, key, pod->meta.uid, *note);
   return kube::ReconcileResult::done();
 }
 

@@ -24,7 +24,7 @@ class MissedPods {
     double burst = 50;
   };
   /// All references outlive it; `metrics` may be null.
-  MissedPods(Caches caches, EventSink& events, kube::Clock& clock, kube::Metrics* metrics,
+  MissedPods(Caches caches, kube::EventRecorder& events, kube::Clock& clock, kube::Metrics* metrics,
              Options options);
 
   /// Handler of the pod informer. True when the pod is to be looked at by reconcile().
@@ -37,7 +37,7 @@ class MissedPods {
   void publish();
 
   Caches caches_;
-  EventSink& events_;
+  kube::EventRecorder& events_;
   kube::Clock& clock_;
   kube::Metrics* metrics_;
   const Options options_;
