@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "goenv/revision.hpp"
+
 namespace gobuildenv::webhooks::testing {
 
 void FakeLookup::serve(const std::string& name, const goenv::PodPlan& plan,
@@ -47,6 +49,17 @@ goenv::PodPlan small_plan() {
       {"gobuildenv-modcache", "/var/cache/gobuildenv/mod", "modules", goenv::CacheScope::Pod},
       {"gobuildenv-buildcache", "/var/cache/gobuildenv/build", "build", goenv::CacheScope::Pod}};
   return plan;
+}
+
+goenv::PodPlan full_plan() {
+  goenv::Spec spec;
+  spec.toolchain.version = "1.22.3";
+  spec.toolchain.delivery = goenv::Delivery::Download;
+  spec.flags = {"-trimpath", "-ldflags=-s -w"};
+  spec.modules.proxies = {{"https://goproxy.example", goenv::ProxyFallback::AnyError},
+                          {"direct", goenv::ProxyFallback::NotFound}};
+  spec.modules.private_patterns = {"git.example/team/*"};
+  return goenv::render(spec, "1.22.3", {}).plan;
 }
 
 Json small_pod() {

@@ -35,6 +35,9 @@ class FakeLookup : public EnvironmentLookup {
 /// A plan with a few variables, one hook, two launcher files and two caches.
 goenv::PodPlan small_plan();
 
+/// A plan as rendered from a usual spec: proxies, flags, delivery by download.
+goenv::PodPlan full_plan();
+
 /// A pod of namespace ci with label gobuildenv.dev/env: build and one container, main.
 Json small_pod();
 
