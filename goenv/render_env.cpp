@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 
+#include "goenv/goflags.hpp"
 #include "goenv/names.hpp"
 #include "goenv/version.hpp"
 
@@ -18,6 +19,12 @@ std::string join(const std::vector<std::string>& items, char separator) {
     out += item;
   }
   return out;
+}
+
+/// GOFLAGS, CGO_CFLAGS and the like. What validation refuses now may be in an object stored before:
+/// it is written as it stands.
+std::string quoted(const std::vector<std::string>& items) {
+  return join_quoted(items).value_or(join(items, ' '));
 }
 
 std::string proxy_list(const std::vector<Proxy>& proxies) {
@@ -47,12 +54,14 @@ std::string gotoolchain(const Toolchain& toolchain, std::string_view version) {
 }
 
 /// A git credential helper that answers from the netrc file, and for https only. git itself looks
-/// for a netrc in HOME alone, which an image or a CI system owns.
+/// for a netrc in HOME alone, which an image or a CI system owns. `default` counts for nobody, as
+/// in Go itself.
 std::string git_credential_helper() {
   return fmt::format(
       "!f(){{ test \"$1\" = get||return 0;while IFS== read -r k v;do case $k in protocol)p=$v;;"
       "host)h=${{v%%:*}};;esac;done;test \"$p\" = https||return 0;set -f;set -- `cat {}/netrc`;m=;"
-      "while test $# -gt 1;do case $1 in machine)m=$2;;login)test \"$m\" = \"$h\"&&echo "
+      "while test $# -gt 1;do case $1 in machine)m=$2;;default)m=;shift;continue;;login)test "
+      "\"$m\" = \"$h\"&&echo "
       "\"username=$2\";;password)test \"$m\" = \"$h\"&&echo "
       "\"password=$2\";;*)shift;continue;;esac;"
       "shift 2;done;}};f",
@@ -89,9 +98,9 @@ void add_cgo(const Cgo& cgo, Builder& go, Builder& shared) {
       go.set("CGO_ENABLED", "");
       break;
   }
-  go.declared("CGO_CFLAGS", join_quoted(cgo.cflags));
-  go.declared("CGO_CXXFLAGS", join_quoted(cgo.cxxflags));
-  go.declared("CGO_LDFLAGS", join_quoted(cgo.ldflags));
+  go.declared("CGO_CFLAGS", quoted(cgo.cflags));
+  go.declared("CGO_CXXFLAGS", quoted(cgo.cxxflags));
+  go.declared("CGO_LDFLAGS", quoted(cgo.ldflags));
   shared.declared("CC", cgo.cc);
   shared.declared("CXX", cgo.cxx);
   shared.declared("PKG_CONFIG_PATH", cgo.pkg_config_path);
@@ -142,22 +151,6 @@ std::string gowork(const GoWork& work) {
 
 }  // namespace
 
-std::string join_quoted(const std::vector<std::string>& items) {
-  std::string out;
-  for (const std::string& item : items) {
-    if (!out.empty()) out += ' ';
-    if (!item.empty() && item.find_first_of(" \t\r\n'\"") == std::string::npos) {
-      out += item;
-      continue;
-    }
-    const char quote = item.find('\'') == std::string::npos ? '\'' : '"';
-    out += quote;
-    out += item;
-    out += quote;
-  }
-  return out;
-}
-
 std::string pod_literal(std::string_view value) {
   if (value.find("$(") == std::string_view::npos && value.find("$$") == std::string_view::npos) {
     return std::string(value);
@@ -178,7 +171,7 @@ DeclaredEnv declared_env(const Spec& spec, std::string_view toolchain_version,
   go.set("GOENV", fmt::format("{}/go.env", kFilesPath));
   go.set("GOROOT", "");
   go.set("GOTOOLCHAIN", gotoolchain(spec.toolchain, toolchain_version));
-  go.set("GOFLAGS", join_quoted(spec.flags));
+  go.set("GOFLAGS", quoted(spec.flags));
   if (!spec.variables.contains("GO111MODULE")) go.set("GO111MODULE", "");
   go.set("GOWORK", gowork(spec.workspace.go_work));
   go.set("GOPATH", spec.workspace.go_path.empty() ? below_cache("work") : spec.workspace.go_path);

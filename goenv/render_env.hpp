@@ -33,10 +33,6 @@ DeclaredEnv declared_env(const Spec& spec, std::string_view toolchain_version,
 /// not there).
 std::string go_env_file(const Spec& spec, const DeclaredEnv& env);
 
-/// `items` as one string that Go splits back into them (GOFLAGS, CGO_CFLAGS, …; internal/quoted in
-/// Go's source). An item with both kinds of quote cannot be written; validation refuses it.
-std::string join_quoted(const std::vector<std::string>& items);
-
 /// `value` as it has to stand in a container's env, where Kubernetes expands $(NAME) and takes $$
 /// for $.
 std::string pod_literal(std::string_view value);

@@ -16,8 +16,10 @@ namespace {
 
 using Fill = std::pair<std::string_view, std::string>;
 
-/// A fragment's text without its `#!` line.
-std::string_view body(std::string_view script) { return script.substr(script.find('\n') + 1); }
+/// The text of a script's part, without its `#!` line, if this environment needs it.
+std::string part(bool needed, std::string_view script) {
+  return needed ? std::string(script.substr(script.find('\n') + 1)) : std::string();
+}
 
 /// `script` with each line `: @name@`, however indented, replaced by what `fills` has for it.
 std::string fill(std::string_view script, std::initializer_list<Fill> fills) {
@@ -76,19 +78,26 @@ std::string shell_quote(std::string_view text) {
 
 std::string activation_script(const Spec& spec, std::string_view toolchain_version,
                               const DeclaredEnv& env) {
-  const std::string settings =
-      assignments("__gbe_", {{"version", toolchain_version},
-                             {"delivery", enum_name(spec.toolchain.delivery)},
-                             {"cgo", enum_name(spec.cgo.policy)},
-                             {"enforcement", enum_name(spec.injection.enforcement)},
+  const bool compiler = spec.cgo.policy != CgoPolicy::Disabled;
+  const bool download = spec.toolchain.delivery == Delivery::Download;
+  std::string settings =
+      assignments("__gbe_", {{"enforcement", enum_name(spec.injection.enforcement)},
                              {"goenv", fmt::format("{}/go.env", kFilesPath)}});
+  if (compiler) {
+    settings += assignments("__gbe_", {{"cgo", enum_name(spec.cgo.policy)},
+                                       {"delivery", enum_name(spec.toolchain.delivery)}});
+  }
+  if (download) settings += assignments("__gbe_", {{"version", toolchain_version}});
   std::string declared = calls("__gbe_set", env.go);
-  if (spec.toolchain.delivery == Delivery::Download) {
+  if (download) {
     declared += calls("__gbe_set", env.shared);
   } else {
     for (const EnvVar& var : env.shared) declared += fmt::format("__gbe_saw {}\n", var.name);
   }
-  return fill(scripts::k_activate, {{"settings", settings}, {"declared", declared}});
+  return fill(scripts::k_activate, {{"settings", settings},
+                                    {"declared", declared},
+                                    {"compiler", part(compiler, scripts::k_activate_compiler)},
+                                    {"old_go", part(download, scripts::k_activate_old_go)}});
 }
 
 std::string deactivation_script(const Spec& spec, const DeclaredEnv& env) {
@@ -104,30 +113,36 @@ std::string deactivation_script(const Spec& spec, const DeclaredEnv& env) {
 
 std::string launcher_script(const Spec& spec, std::string_view toolchain_version,
                             const DeclaredEnv& env) {
-  const std::string settings =
-      assignments("gbe_", {{"version", toolchain_version},
-                           {"toolchain", kToolchainPath},
-                           {"files", kFilesPath},
-                           {"cgo", enum_name(spec.cgo.policy)},
-                           {"cc", spec.cgo.cc},
-                           {"cxx", spec.cgo.cxx},
-                           {"enforcement", enum_name(spec.injection.enforcement)},
-                           {"preflight", enum_name(spec.injection.preflight)}});
   const bool newer = spec.toolchain.switching == Switching::AllowNewer;
   const bool preflight = spec.injection.preflight != Preflight::Off;
+  const bool compiler = spec.cgo.policy != CgoPolicy::Disabled;
+  std::string settings =
+      assignments("gbe_", {{"version", toolchain_version},
+                           {"toolchain", kToolchainPath},
+                           {"enforcement", enum_name(spec.injection.enforcement)}});
+  if (compiler) {
+    settings += assignments(
+        "gbe_", {{"cgo", enum_name(spec.cgo.policy)}, {"cc", spec.cgo.cc}, {"cxx", spec.cgo.cxx}});
+  }
+  if (preflight) {
+    settings += assignments(
+        "gbe_", {{"preflight", enum_name(spec.injection.preflight)}, {"files", kFilesPath}});
+  }
   return fill(scripts::k_launcher,
               {{"settings", settings},
+               {"shared", part(!env.shared.empty(), scripts::k_launcher_shared)},
                {"declared", calls("go_var", env.go) + calls("shared_var", env.shared)},
-               {"versions", newer || preflight ? std::string(body(scripts::k_versions)) : ""},
-               {"newer", newer ? std::string(body(scripts::k_newer)) : ""},
-               {"preflight", preflight ? std::string(body(scripts::k_first_build)) : ""}});
+               {"versions",
+                part(newer || preflight, scripts::k_find_up) + part(newer, scripts::k_versions)},
+               {"newer", part(newer, scripts::k_launcher_newer)},
+               {"compiler", part(compiler, scripts::k_launcher_compiler)},
+               {"preflight", part(preflight, scripts::k_launcher_preflight)}});
 }
 
-std::string preflight_script(const Spec& spec, std::string_view toolchain_version) {
+std::string preflight_script(const Spec& spec) {
   return fill(scripts::k_preflight,
-              {{"settings", assignments("gbe_", {{"version", toolchain_version},
-                                                 {"cgo", enum_name(spec.cgo.policy)}})},
-               {"versions", std::string(body(scripts::k_versions))}});
+              {{"settings", assignments("gbe_", {{"cgo", enum_name(spec.cgo.policy)}})},
+               {"versions", part(true, scripts::k_find_up) + part(true, scripts::k_versions)}});
 }
 
 }  // namespace gobuildenv::goenv

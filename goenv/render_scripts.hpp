@@ -15,7 +15,7 @@ std::string activation_script(const Spec& spec, std::string_view toolchain_versi
 std::string deactivation_script(const Spec& spec, const DeclaredEnv& env);
 std::string launcher_script(const Spec& spec, std::string_view toolchain_version,
                             const DeclaredEnv& env);
-std::string preflight_script(const Spec& spec, std::string_view toolchain_version);
+std::string preflight_script(const Spec& spec);
 
 /// `text` as one word of POSIX sh.
 std::string shell_quote(std::string_view text);

@@ -115,7 +115,7 @@ Revision render(const Spec& spec, std::string_view toolchain_version,
       {"go", launcher_script(spec, toolchain_version, env)},
       {"go.env", go_env_file(spec, env)},
       {"pod.json", encode(revision.plan)},
-      {"preflight.sh", preflight_script(spec, toolchain_version)},
+      {"preflight.sh", preflight_script(spec)},
   };
   return revision;
 }

@@ -2,7 +2,8 @@
 
 #include <string_view>
 
-/// The shell scripts of goenv/scripts/, embedded at build time without their comments. A line
+/// The shell scripts of goenv/scripts/, embedded at build time without comments and indentation. A
+/// line
 /// `: @name@` stands for what rendering puts there.
 namespace gobuildenv::goenv::scripts {
 
@@ -10,11 +11,15 @@ extern const std::string_view k_activate;
 extern const std::string_view k_deactivate;
 extern const std::string_view k_launcher;
 extern const std::string_view k_preflight;
-/// Functions that compare Go versions, for the launcher and preflight.
+
+// Parts that only some environments need, put into the above.
+extern const std::string_view k_activate_compiler;
+extern const std::string_view k_activate_old_go;
+extern const std::string_view k_launcher_compiler;
+extern const std::string_view k_launcher_newer;
+extern const std::string_view k_launcher_preflight;
+extern const std::string_view k_launcher_shared;
+extern const std::string_view k_find_up;
 extern const std::string_view k_versions;
-/// Parts of the launcher that some environments need: the choice of a newer toolchain, and the call
-/// of preflight.
-extern const std::string_view k_newer;
-extern const std::string_view k_first_build;
 
 }  // namespace gobuildenv::goenv::scripts

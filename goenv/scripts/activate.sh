@@ -37,17 +37,18 @@ __gbe_pod_has() {
   __gbe_own=${__gbe_own%%"$__gbe_nl"*}
 }
 
+# (Quotes inside eval are for zsh, to which an unquoted =word is a command's path.)
 # Makes $1 be $2, or unset for nothing; $3, with a leading =, is what to restore instead of what is
 # there now ("-": unset).
 __gbe_put() {
-  eval "__gbe_was=\${$1+=}\${$1-}"
+  eval "__gbe_was=\"\${$1+=}\${$1-}\""
   if [ "$__gbe_was" != "${2:+=}$2" ]; then
     if [ -n "$2" ]; then export "$1=$2"; else unset "$1"; fi
   fi
   if [ -n "${3-}" ]; then __gbe_was=${3#-}; fi
   if [ -z "$__gbe_again" ] && [ "$__gbe_was" != "${2:+=}$2" ]; then
     # The second change of one variable does not replace what the first has saved.
-    eval "__gbe_own=\${GOBUILDENV_SAVED_$1+saved}"
+    eval "__gbe_own=\"\${GOBUILDENV_SAVED_$1+saved}\""
     [ -n "$__gbe_own" ] || export "GOBUILDENV_SAVED_$1=$__gbe_was"
   fi
 }
@@ -76,17 +77,8 @@ __gbe_set() {
 
 # Notes what conda has made of a variable that the launcher will set for go alone.
 __gbe_saw() {
-  eval "__gbe_was=\${$1-}"
+  eval "__gbe_was=\"\${$1-}\""
   [ -z "$__gbe_was" ] || export "GOBUILDENV_SAW_$1=$__gbe_was"
-}
-
-__gbe_usable() {
-  case $1 in
-    '') return 1 ;;
-    \'* | \"*) return 0 ;;
-    /*) [ -f "${1%% *}" ] && [ -x "${1%% *}" ] ;;
-    *) command -v "${1%% *}" >/dev/null 2>&1 ;;
-  esac
 }
 
 if [ -n "$__gbe_junk" ]; then
@@ -100,39 +92,10 @@ if [ -n "$__gbe_junk" ]; then
 fi
 : @declared@
 
-# Drops compiler variable $1, whose value is $2, if it names no program.
-__gbe_drop() {
-  case ",$__gbe_keep," in *",$1,"*) return 0 ;; esac
-  [ -z "$2" ] || __gbe_usable "$2" || __gbe_put "$1" ""
-}
-
-if [ "$__gbe_cgo" != Disabled ]; then
-  __gbe_drop CC "${CC-}"
-  __gbe_drop CXX "${CXX-}"
-  if [ -z "${CC-}" ] && ! __gbe_usable gcc; then
-    __gbe_name=
-    if __gbe_usable clang; then __gbe_name=clang; elif __gbe_usable cc; then __gbe_name=cc; fi
-    if [ -n "$__gbe_name" ]; then
-      # With a launcher it is the launcher that points go at it.
-      [ "$__gbe_delivery" = Volume ] || __gbe_put CC "$__gbe_name"
-    elif [ "$__gbe_cgo" = Auto ] && [ -z "${CGO_ENABLED-}" ]; then
-      __gbe_put CGO_ENABLED 0
-    fi
-  fi
-fi
-
-if [ "$__gbe_delivery" = Download ] && [ -z "$__gbe_again" ] && command -v go >/dev/null 2>&1; then
-  # Older ones do not know GOTOOLCHAIN and build with what they are.
-  __gbe_own=$(GOTOOLCHAIN=local go version 2>/dev/null || :)
-  case $__gbe_own in
-    *' go1.'[0-9] | *' go1.'[0-9][!0-9]* | *' go1.1'[0-9]* | *' go1.20' | *' go1.20'[!0-9]*)
-      printf '%s\n' "gobuildenv: GBE041 the image's go is too old to switch to" \
-        "  go$__gbe_version: \"$__gbe_own\"; delivery Download needs go1.21 or newer" >&2
-      ;;
-  esac
-fi
+: @compiler@
+: @old_go@
 
 export GOBUILDENV_ACTIVE="${CONDA_PREFIX:-1}"
 unset __gbe_again __gbe_keep __gbe_nl __gbe_junk __gbe_pod __gbe_own __gbe_was __gbe_restore \
-  __gbe_name __gbe_enforcement __gbe_goenv __gbe_cgo __gbe_delivery __gbe_version
-unset -f __gbe_pod_has __gbe_put __gbe_set __gbe_saw __gbe_usable __gbe_drop
+  __gbe_name __gbe_enforcement __gbe_goenv
+unset -f __gbe_pod_has __gbe_put __gbe_set __gbe_saw

@@ -2,8 +2,9 @@
 : gobuildenv deactivation hook
 # Sourced by conda before the other scripts of deactivate.d (the order is reversed). Restores what
 # the activation hook has saved.
+__gbe_was=
 __gbe_back() {
-  eval "__gbe_was=\${GOBUILDENV_SAVED_$1-none}"
+  eval "__gbe_was=\"\${GOBUILDENV_SAVED_$1-none}\""
   case $__gbe_was in
     none) ;;
     '='*) export "$1=${__gbe_was#?}" ;;

@@ -71,22 +71,7 @@ go_var() {
   if [ -z "$gbe_now" ] || [ -z "$gbe_author" ]; then gbe_put "$1" "$2"; fi
 }
 
-# The value of $1 that the container started with, or nothing.
-gbe_at_start() {
-  { tr '\000' '\n' </proc/1/environ; } 2>/dev/null | while IFS= read -r gbe_line; do
-    case $gbe_line in "$1="*) printf '%s' "${gbe_line#*=}" && break ;; esac
-  done
-}
-
-# One declared variable that other programs read too.
-shared_var() {
-  case ",$gbe_keep," in *",$1,"*) return 0 ;; esac
-  eval "gbe_now=\${$1-} gbe_saw=\${GOBUILDENV_SAW_$1-}"
-  if [ -z "$gbe_now" ] || [ -z "$gbe_author" ] || [ "$gbe_now" = "$gbe_saw" ] ||
-    { [ "$gbe_now" != "$2" ] && [ "$gbe_now" = "$(gbe_at_start "$1")" ]; }; then
-    gbe_put "$1" "$2"
-  fi
-}
+: @shared@
 
 unset GOROOT
 : @declared@
@@ -104,53 +89,12 @@ case $gbe_dir in /*) ;; *) gbe_dir=$PWD/$gbe_dir ;; esac
 case ${GOTOOLCHAIN-} in "go$gbe_version" | "") export GOTOOLCHAIN=local ;; esac
 : @newer@
 
-# Whether the first word of compiler command $1 is a program.
-gbe_usable() {
-  case $1 in
-    '') return 1 ;;
-    \'* | \"*) return 0 ;;
-  esac
-  set -- "${1%% *}"
-  case $1 in
-    */*) [ -f "$1" ] && [ -x "$1" ] ;;
-    *) command -v "$1" >/dev/null 2>&1 ;;
-  esac
-}
-
-gbe_compiler=1
-if [ "${CGO_ENABLED-}" != 0 ]; then
-  # A compiler that is not there helps nobody; without it Go takes go.env's.
-  case ",$gbe_keep," in *,CC,*) ;; *) gbe_usable "${CC-}" || gbe_put CC "$gbe_cc" ;; esac
-  case ",$gbe_keep," in *,CXX,*) ;; *) gbe_usable "${CXX-}" || gbe_put CXX "$gbe_cxx" ;; esac
-  if [ -n "${CC-}" ]; then
-    gbe_usable "$CC" || gbe_compiler=
-  elif ! gbe_usable gcc; then
-    gbe_compiler=
-    for gbe_try in clang cc; do
-      if gbe_usable "$gbe_try"; then
-        export CC="$gbe_try"
-        gbe_compiler=1
-        break
-      fi
-    done
-    if [ "${CC-}" = clang ] && [ -z "${CXX-}" ] && gbe_usable clang++; then
-      export CXX=clang++
-    fi
-  fi
-  if [ -z "${CGO_ENABLED-}" ] && [ "$gbe_cgo" = Auto ]; then
-    # Go turns cgo off by itself when it builds for another platform.
-    if [ "${GOOS:-linux}" = linux ] &&
-      { [ -z "${GOARCH-}" ] || [ -d "$gbe_goroot/pkg/tool/linux_$GOARCH" ]; }; then
-      export CGO_ENABLED="${gbe_compiler:-0}"
-    fi
-    gbe_compiler=1
-  fi
-fi
+: @compiler@
 
 case ${1-} in
   build | install | run | test | vet)
     : @preflight@
-    if [ -z "$gbe_compiler" ] && [ -z "${gbe_checked-}" ]; then
+    if [ "${gbe_compiler-1}${gbe_checked-}" = 0 ]; then
       gbe_say "GBE010 CGO_ENABLED=1, but there is no C compiler:" \
         "CC='${CC-}', and PATH holds no gcc, clang or cc"
     fi

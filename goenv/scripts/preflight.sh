@@ -83,17 +83,19 @@ EOF
 
   gbe_wanted "$gbe_dir"
   gbe_rank_of "$gbe_running"
+  # A version that is not a release's (devel …) is its user's business.
   gbe_has=$gbe_rank
+  [ "$gbe_has" -ne 0 ] || gbe_has=999999999
   gbe_rank_of "$gbe_wants"
   case $gbe_switching in *auto | *path) gbe_has=999999999 ;; esac
   if [ "$gbe_has" -lt "$gbe_rank" ]; then
-    gbe_find GBE001 error "$gbe_from asks for go $gbe_wants, this build has $gbe_running" \
+    gbe_find GBE001 error "$gbe_file asks for go $gbe_wants, this build has $gbe_running" \
       "set spec.toolchain.version of the GoBuildEnv to \"$gbe_wants\" or newer, or spec.toolchain.switching to AllowNewer"
   fi
-  if [ "$gbe_has" -lt 2100000 ] && [ -n "$gbe_from" ]; then
+  if [ "$gbe_has" -lt 2100000 ] && [ -n "$gbe_file" ]; then
     case ${gbe_wants#1.}${gbe_toolchain_line:+.} in
       *[!0-9]*)
-        gbe_find GBE003 error "$gbe_from has a toolchain line or a go line with a patch number, which $gbe_running cannot read" \
+        gbe_find GBE003 error "$gbe_file has a toolchain line or a go line with a patch number, which $gbe_running cannot read" \
           "set spec.toolchain.version to \"1.21\" or newer, or write the go line as \"go 1.N\" without a toolchain line"
         ;;
     esac

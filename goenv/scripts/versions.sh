@@ -19,19 +19,6 @@ gbe_rank_of() {
   gbe_rank=$((gbe_minor * 100000 + gbe_base + gbe_v))
 }
 
-# Sets gbe_file to the nearest file $2 in directory $1 or above, or to nothing.
-gbe_find_up() {
-  gbe_up=$1
-  gbe_file=
-  while :; do
-    if [ -f "$gbe_up/$2" ]; then
-      gbe_file=$gbe_up/$2
-      return 0
-    fi
-    case $gbe_up in */*) gbe_up=${gbe_up%/*} ;; *) return 0 ;; esac
-  done
-}
-
 # Sets gbe_go and gbe_toolchain_line to the versions in the `go` and `toolchain` lines of file $1.
 gbe_read_mod() {
   gbe_go=
@@ -48,18 +35,18 @@ gbe_read_mod() {
 }
 
 # Sets gbe_wants to the Go version that the module or workspace at directory $1 asks for, and
-# gbe_from to the file that says so; both to nothing when there is none.
+# gbe_file to the file that says so; both to nothing when there is none.
 gbe_wanted() {
   gbe_wants=
-  gbe_from=
+  gbe_toolchain_line=
   case ${GOWORK-} in
     off) gbe_file= ;;
     '') gbe_find_up "$1" go.work ;;
     *) gbe_file=$GOWORK ;;
   esac
-  [ -n "$gbe_file" ] && [ -r "$gbe_file" ] || gbe_find_up "$1" go.mod
-  [ -n "$gbe_file" ] && [ -r "$gbe_file" ] || return 0
-  gbe_read_mod "$gbe_file"
-  gbe_from=$gbe_file
-  gbe_wants=$gbe_go
+  [ -r "$gbe_file" ] || gbe_find_up "$1" go.mod
+  if [ -r "$gbe_file" ]; then
+    gbe_read_mod "$gbe_file"
+    gbe_wants=$gbe_go
+  fi
 }

@@ -6,7 +6,7 @@ if [ -d "$gbe_toolchain/.newer" ] && [ "${GOTOOLCHAIN-}" = local ]; then
   gbe_wanted "$gbe_dir"
   gbe_rank_of "$gbe_version"
   gbe_least=$gbe_rank
-  for gbe_try in "$gbe_wants" "${gbe_toolchain_line-}"; do
+  for gbe_try in "$gbe_wants" "$gbe_toolchain_line"; do
     gbe_rank_of "$gbe_try"
     [ "$gbe_rank" -le "$gbe_least" ] || gbe_least=$gbe_rank gbe_switch=1
   done
