@@ -1,0 +1,338 @@
+#!/usr/bin/env python3
+"""Tests of the chart against helm and a real API server; both are built when absent.
+
+    charts/test_chart.py
+"""
+import json
+import os
+import re
+import subprocess
+import sys
+import unittest
+from pathlib import Path
+
+sys.dont_write_bytecode = True
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))
+
+from tools.programs import CLUSTER, healthcheck, run_helm  # noqa: E402  (the path above comes first)
+
+NAMESPACE = "gobuildenv-system"
+CHART = HERE / "gobuildenv"
+USER = f"system:serviceaccount:{NAMESPACE}:gobuildenv"
+
+
+def template(*settings: str, only: str = "") -> str:
+    """The rendered chart, or one file of it."""
+    return run_helm("template", "gobuildenv", CHART, "--namespace", NAMESPACE,
+                    *(word for s in settings for word in ("--set", s)),
+                    *(("--show-only", f"templates/{only}.yaml") if only else ()))
+
+
+class Cluster:
+    """An API server for these tests alone."""
+    name = f"chart-{os.getpid()}"
+
+    @classmethod
+    def up(cls):
+        """Starts it."""
+        subprocess.run([CLUSTER, "up", "--api-only", "--name", cls.name], check=True,
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    @classmethod
+    def down(cls):
+        """Stops it and removes all it made."""
+        subprocess.run([CLUSTER, "down", "--name", cls.name], check=True,
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    @classmethod
+    def kubectl(cls, *args, text=None, ok=True) -> str:
+        """Output and, when it may fail, errors of kubectl."""
+        done = subprocess.run([CLUSTER, "kubectl", "--name", cls.name, "--", *args], input=text,
+                              text=True, capture_output=True, check=False)
+        if ok and done.returncode:
+            raise AssertionError(f"kubectl {' '.join(args)}: {done.stderr}")
+        return done.stdout if ok else done.stdout + done.stderr
+
+
+def objects(manifest: str) -> dict:
+    """(kind, name) -> object, parsed by kubectl without asking the server."""
+    text = Cluster.kubectl("create", "--dry-run=client", "--validate=false", "-o", "json", "-f", "-",
+                           text=manifest).strip()
+    found, decoder = {}, json.JSONDecoder()
+    while text:
+        one, end = decoder.raw_decode(text)
+        found[one["kind"], one["metadata"]["name"]] = one
+        text = text[end:].lstrip()
+    return found
+
+
+def pod_of_deployment(*settings: str, labels=None) -> str:
+    """A pod as the Deployment would make it, as JSON."""
+    deployment = objects(template(*settings, only="deployment"))["Deployment", "gobuildenv"]
+    return json.dumps({"apiVersion": "v1", "kind": "Pod",
+                       "metadata": {"name": "probe", "namespace": NAMESPACE, "labels": labels or {}},
+                       "spec": deployment["spec"]["template"]["spec"]})
+
+
+def setUpModule():
+    Cluster.up()
+    Cluster.kubectl("create", "namespace", NAMESPACE)
+    Cluster.kubectl("label", "namespace", NAMESPACE, "pod-security.kubernetes.io/enforce=restricted")
+
+
+def tearDownModule():
+    Cluster.down()
+
+
+class Rendering(unittest.TestCase):
+    def test_lint(self):
+        run_helm("lint", "--strict", CHART)
+
+    def test_the_server_takes_every_object(self):
+        for settings in ((), ("crds.keep=false", "networkPolicy.enabled=true", "manager.replicas=1",
+                              "webhook.enforced=false", "webhook.podSelector=false",
+                              "metrics.port=0")):
+            said = Cluster.kubectl("apply", "--dry-run=server", "-f", "-", text=template(*settings))
+            self.assertIn("deployment.apps/gobuildenv created (server dry run)", said)
+
+    def test_the_plain_manifest_needs_no_helm(self):
+        text = subprocess.run([HERE / "render-manifest", "--namespace", NAMESPACE], check=True,
+                              text=True, capture_output=True).stdout
+        self.assertNotRegex(text, "(?i)helm")
+        said = Cluster.kubectl("apply", "--dry-run=server", "-f", "-", text=text)
+        self.assertIn("customresourcedefinition.apiextensions.k8s.io/gobuildenvs.gobuildenv.dev "
+                      "created", said)
+
+    def test_schema_refuses(self):
+        for setting, named in (("manager.replicas=0", "replicas"), ("nonsense=1", "nonsense"),
+                               ("webhook.timeoutSeconds=31", "timeoutSeconds"),
+                               ("webhook.certificates.mode=none", "mode"),
+                               ("image.digest=sha256:12", "digest"),
+                               ("manager.log.level=loud", "level")):
+            with self.subTest(setting), self.assertRaisesRegex(RuntimeError, named):
+                template(setting)
+
+    def test_crd_is_the_one_of_the_tree(self):
+        rendered = objects(template())["CustomResourceDefinition", "gobuildenvs.gobuildenv.dev"]
+        annotations = rendered["metadata"].pop("annotations")
+        self.assertEqual("-2", annotations["argocd.argoproj.io/sync-wave"])
+        self.assertEqual("keep", annotations["helm.sh/resource-policy"])
+        source = (HERE.parent / "crds" / "gobuildenvs.yaml").read_text()
+        self.assertEqual(objects(source)["CustomResourceDefinition", "gobuildenvs.gobuildenv.dev"],
+                         rendered)
+        kept = objects(template("crds.keep=false"))["CustomResourceDefinition",
+                                                    "gobuildenvs.gobuildenv.dev"]
+        self.assertNotIn("helm.sh/resource-policy", kept["metadata"]["annotations"])
+        self.assertNotIn("CustomResourceDefinition",
+                         {kind for kind, _ in objects(template("crds.install=false"))})
+
+    def test_waves(self):
+        wave = {"CustomResourceDefinition": "-2", "Deployment": "0"}
+        for (kind, name), o in objects(template()).items():
+            with self.subTest(kind=kind, name=name):
+                self.assertEqual(wave.get(kind, "-1"),
+                                 o["metadata"]["annotations"]["argocd.argoproj.io/sync-wave"])
+
+    def test_rendering_is_repeatable(self):
+        self.assertEqual(template(), template())
+
+    def test_no_ca_bundle_and_two_seconds(self):
+        for (kind, _), o in objects(template()).items():
+            for hook in o.get("webhooks", []):
+                with self.subTest(kind=kind, hook=hook["name"]):
+                    self.assertNotIn("caBundle", hook["clientConfig"])
+                    self.assertEqual(2, hook["timeoutSeconds"])
+                    self.assertEqual("None", hook["sideEffects"])
+
+    def test_cert_manager(self):
+        text = template("webhook.certificates.mode=cert-manager")
+        for wanted in ("kind: Certificate\n", "kind: Issuer\n", "--cert-dir=/etc/gobuildenv-webhook",
+                       f"cert-manager.io/inject-ca-from: {NAMESPACE}/gobuildenv-webhook-cert"):
+            self.assertIn(wanted, text)
+        for unwanted in ("--cert-secret", "resources: [secrets]", "gobuildenv-certificates"):
+            self.assertNotIn(unwanted, text)
+        self.assertNotIn("kind: Issuer\n", template("webhook.certificates.mode=cert-manager",
+                                                   "webhook.certificates.issuerRef.name=corp"))
+
+    def test_pod_monitor(self):
+        self.assertIn("kind: PodMonitor", template("metrics.podMonitor.enabled=true"))
+        self.assertNotIn("kind: PodMonitor", template())
+
+    def test_every_value_is_used_and_in_the_schema(self):
+        templates = "".join(p.read_text() for p in (CHART / "templates").iterdir())
+        used = set(re.findall(r"\.Values\.([A-Za-z.]+)", templates))
+        schema = json.loads((CHART / "values.schema.json").read_text())
+
+        def leaves(node, path=""):
+            for key, sub in node.get("properties", {}).items():
+                yield from leaves(sub, f"{path}.{key}" if path else key)
+            if path and "properties" not in node:
+                yield path
+
+        declared = {p for p in leaves(schema) if p != "global"}
+        unused = {p for p in declared if not any(p == u or p.startswith(u + ".") for u in used)}
+        self.assertEqual(set(), unused)
+        known = declared | {p.rsplit(".", n)[0] for p in declared for n in (1, 2) if "." in p}
+        self.assertEqual(set(), used - known)
+
+
+class Security(unittest.TestCase):
+    def test_pod_passes_restricted(self):
+        for settings in ((), ("webhook.certificates.mode=cert-manager",)):
+            with self.subTest(settings):
+                Cluster.kubectl("create", "--dry-run=server", "-f", "-", text=pod_of_deployment(*settings))
+        # The namespace does refuse what is not restricted.
+        loose = json.loads(pod_of_deployment())
+        loose["spec"]["containers"][0]["securityContext"]["allowPrivilegeEscalation"] = True
+        self.assertIn("violates PodSecurity", Cluster.kubectl(
+            "create", "--dry-run=server", "-f", "-", text=json.dumps(loose), ok=False))
+
+    def test_rights(self):
+        Cluster.kubectl("apply", "-f", "-", text=template())
+        self.addCleanup(Cluster.kubectl, "delete", "--wait=false", "-f", "-", text=template())
+        own, name = ["-n", NAMESPACE], "gobuildenv"
+        yes = [
+            ["patch", "gobuildenvs.gobuildenv.dev", "--subresource=status", "-n", "builds"],
+            ["watch", "gobuildenvs.gobuildenv.dev", "-A"], ["create", "configmaps", "-n", "builds"],
+            ["delete", "configmaps", "-n", "builds"], ["watch", "pods", "-A"],
+            ["create", "events.events.k8s.io", "-n", "builds"], ["watch", "namespaces"],
+            ["list", "csidrivers.storage.k8s.io"], ["update", "leases.coordination.k8s.io", *own],
+            ["get", "secrets/gobuildenv-webhook-cert", *own], ["create", "secrets", *own],
+            ["patch", f"mutatingwebhookconfigurations.admissionregistration.k8s.io/{name}"],
+        ]
+        no = [
+            ["update", "gobuildenvs.gobuildenv.dev", "-n", "builds"],
+            ["get", "secrets", "-n", "builds"], ["list", "secrets", *own], ["get", "secrets/other", *own],
+            ["create", "secrets", "-n", "builds"], ["create", "pods", "-n", "builds"],
+            ["update", "pods", "-n", "builds"], ["update", "leases.coordination.k8s.io", "-n", "builds"],
+            ["patch", "mutatingwebhookconfigurations.admissionregistration.k8s.io/other"],
+            ["create", "clusterroles.rbac.authorization.k8s.io"],
+        ]
+        # The authorizer learns of new roles by a watch.
+        for _ in range(50):
+            if "yes" in self._can(yes[0]):
+                break
+        for want, asked in ((("yes",), yes), (("no",), no)):
+            for args in asked:
+                with self.subTest(" ".join(args)):
+                    self.assertEqual(want[0], self._can(args))
+
+    def test_built_in_roles_get_their_share(self):
+        # An API server alone aggregates nothing, so the parts are looked at.
+        roles = objects(template(only="rbac-users"))
+        for role, writes in (("view", False), ("edit", True), ("admin", True)):
+            part = roles["ClusterRole", f"gobuildenv-{role}"]
+            self.assertEqual("true", part["metadata"]["labels"][
+                f"rbac.authorization.k8s.io/aggregate-to-{role}"])
+            self.assertEqual(writes, "create" in part["rules"][0]["verbs"])
+            self.assertIn("watch", part["rules"][0]["verbs"])
+
+    def _can(self, args) -> str:
+        said = Cluster.kubectl("auth", "can-i", f"--as={USER}", "--as-group=system:authenticated",
+                               *args, ok=False)
+        return [line for line in said.splitlines() if line in ("yes", "no")
+                or line.startswith("no -")][-1].split(" ")[0]
+
+
+class Selection(unittest.TestCase):
+    """Which webhook the API server calls for which pod. Nothing serves them here, so those that fail
+    open are seen in the API server's own count, and the one that does not refuses."""
+
+    @classmethod
+    def setUpClass(cls):
+        text = template("webhook.excludedNamespaces={left-alone}")
+        Cluster.kubectl("apply", "-f", "-", text=text)
+        cls.addClassCleanup(Cluster.kubectl, "delete", "--wait=false", "-f", "-", text=text)
+        for name, label in (("plain", None), ("enabled", "enabled"), ("enforced", "enforced"),
+                            ("disabled", "disabled"), ("left-alone", "enforced")):
+            Cluster.kubectl("create", "namespace", name)
+            if label:
+                Cluster.kubectl("label", "namespace", name, f"gobuildenv.dev/injection={label}")
+        for _ in range(100):  # the API server learns of webhooks by a watch
+            if cls._called("plain", {"gobuildenv.dev/env": "x"}):
+                return
+        raise AssertionError("the webhooks are never called")
+
+    @staticmethod
+    def _counts() -> dict:
+        text = Cluster.kubectl("get", "--raw", "/metrics")
+        found = re.findall(r'^apiserver_admission_webhook_fail_open_count\{name="([^"]+)".*\} (\d+)$',
+                           text, re.MULTILINE)
+        return {name: int(n) for name, n in found}
+
+    @classmethod
+    def _called(cls, namespace, labels, annotations=None) -> list:
+        """Names of the webhooks called for such a pod."""
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {
+            "name": "build", "namespace": namespace, "labels": labels, "annotations": annotations or {}},
+            "spec": {"containers": [{"name": "main", "image": "conda-go:1"}]}}
+        before = cls._counts()
+        said = Cluster.kubectl("create", "--dry-run=server", "-f", "-", text=json.dumps(pod), ok=False)
+        after = cls._counts()
+        refused = re.findall(r'failed calling webhook "([^"]+)"', said)
+        return sorted({n for n in after if after[n] != before.get(n, 0)} | set(refused))
+
+    def test_pods(self):
+        asks = {"gobuildenv.dev/env": "go122"}
+        for namespace, labels, wanted in (
+                ("plain", asks, ["pods.gobuildenv.dev"]), ("plain", {}, []),
+                ("enabled", asks, ["pods.gobuildenv.dev"]),
+                ("enabled", {}, ["selected.pods.gobuildenv.dev"]),
+                ("enforced", asks, ["enforced.pods.gobuildenv.dev"]),
+                ("enforced", {}, ["selected.pods.gobuildenv.dev"]),
+                ("disabled", asks, []), ("disabled", {}, []),
+                ("left-alone", asks, []), ("left-alone", {}, []), ("kube-system", asks, [])):
+            with self.subTest(namespace=namespace, labels=labels):
+                self.assertEqual(wanted, self._called(namespace, labels))
+
+    def test_its_own_namespace_is_left_alone(self):
+        before = self._counts()
+        Cluster.kubectl("create", "--dry-run=server", "-f", "-",
+                        text=pod_of_deployment(labels={"gobuildenv.dev/env": "x"}))
+        self.assertEqual(before, self._counts())
+
+    def test_validation_is_asked_when_the_spec_changes(self):
+        hook = "gobuildenvs.gobuildenv.dev"
+        env = {"apiVersion": "gobuildenv.dev/v1alpha1", "kind": "GoBuildEnv",
+               "metadata": {"name": "go122", "namespace": "plain"},
+               "spec": {"toolchain": {"version": "1.22.3"}}}
+        for _ in range(100):  # a new kind is served a moment after its CRD
+            if "created" in Cluster.kubectl("apply", "-f", "-", text=json.dumps(env), ok=False):
+                break
+        count = self._counts().get(hook, 0)
+        self.assertGreater(count, 0)
+        Cluster.kubectl("-n", "plain", "label", "gobuildenv", "go122", "team=a")
+        self.assertEqual(count, self._counts()[hook])
+        env["spec"]["toolchain"]["version"] = "1.22.4"
+        Cluster.kubectl("apply", "-f", "-", text=json.dumps(env))
+        self.assertEqual(count + 1, self._counts()[hook])
+
+
+class GitOpsHealth(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.program = healthcheck()
+
+    def _run(self, kind, file, obj):
+        done = subprocess.run([self.program, kind, HERE / "gitops" / file], input=json.dumps(obj),
+                              text=True, capture_output=True, check=False)
+        self.assertEqual(0, done.returncode, done.stderr)
+        return json.loads(done.stdout)
+
+    def test_statuses(self):
+        cases = sorted((HERE / "gitops" / "testdata").glob("*.json"))
+        self.assertGreater(len(cases), 5)
+        for file in cases:
+            case = json.loads(file.read_text())
+            with self.subTest(file.stem):
+                answer = self._run("lua", "health.lua", case["object"])
+                self.assertEqual(case["argocd"], answer["status"])
+                self.assertTrue(answer["message"])
+                if case["flux"]:
+                    self.assertEqual(case["flux"],
+                                     self._run("cel", "flux-healthcheck.yaml", case["object"]))
+
+
+if __name__ == "__main__":
+    unittest.main()
