@@ -119,6 +119,16 @@ std::string_view owner_uid(const dom::element& metadata) {
   return {};
 }
 
+/// status.toolchain.resolveToken has room for so much; a token only has to differ.
+std::string shorten(std::string token) {
+  constexpr std::size_t kMax = 1024;
+  if (token.size() <= kMax) return token;
+  std::size_t end = kMax;
+  while (end > 0 && (static_cast<unsigned char>(token[end]) & 0xC0U) == 0x80U) --end;
+  token.resize(end);
+  return token;
+}
+
 bool is_windows(const dom::element& pod) {
   dom::element spec;
   if (pod["spec"].get(spec) != simdjson::SUCCESS) return false;
@@ -167,7 +177,7 @@ tl::expected<kube::Decoded<EnvironmentRecord>, std::string> decode_environment(
   auto record = std::make_shared<EnvironmentRecord>();
   record->generation = metadata.generation;
   record->deleting = !metadata.deletion_timestamp.empty();
-  record->resolve = metadata.resolve();
+  record->resolve = shorten(metadata.resolve());
   record->status = pack_status(summary->status);
   record->current = summary->status.current;
   dom::element spec;

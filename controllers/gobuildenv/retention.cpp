@@ -8,6 +8,9 @@
 namespace gobuildenv::controllers {
 namespace {
 
+/// maxItems of status.history. Older ones are kept all the same, by their age.
+constexpr std::size_t kMaxHistory = 256;
+
 /// A ConfigMap that does not serve, and since when.
 struct Superseded {
   const ConfigMapFact* fact;
@@ -60,6 +63,7 @@ Retention decide_retention(const EnvironmentFacts& facts, const crds::Status& ne
     }
   }
   for (const crds::RevisionRecord& entry : next.history) {
+    if (out.history.size() == kMaxHistory) break;
     if (entry.name == next.current || kept.contains(entry.name)) out.history.push_back(entry);
   }
   return out;

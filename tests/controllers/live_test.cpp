@@ -1,0 +1,323 @@
+// Against a real API server that has crds/gobuildenvs.yaml, when GBE_TEST_KUBECONFIG names its
+// kubeconfig: the whole manager but its servers, in a namespace of its own that it removes.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <nlohmann/json.hpp>
+#include <random>
+#include <thread>
+
+#include "controllers/certificates/controller.hpp"
+#include "controllers/gobuildenv/records.hpp"
+#include "controllers/manager.hpp"
+#include "controllers/serving/namespaces.hpp"
+#include "goenv/names.hpp"
+#include "kube/config_loader.hpp"
+#include "kube/make_client.hpp"
+
+namespace gobuildenv::controllers {
+namespace {
+
+using nlohmann::json;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using Found = webhooks::EnvironmentLookup::Found;
+
+class LiveManager : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    const char* file = std::getenv("GBE_TEST_KUBECONFIG");
+    if (file == nullptr) GTEST_SKIP() << "GBE_TEST_KUBECONFIG names no kubeconfig";
+    kube::LoadOptions load;
+    load.kubeconfig = file;
+    auto config = kube::load_cluster_config(load);
+    ASSERT_TRUE(config) << config.error().text();
+    auto parts = kube::make_client_parts(*config, clock_);
+    ASSERT_TRUE(parts) << parts.error().text();
+    parts_ = *parts;
+    client_ = make_client({});
+    const auto crd = client_->list(kGoBuildEnvType, in({}), soon());
+    ASSERT_TRUE(crd) << "apply crds/gobuildenvs.yaml first: " << crd.error().message;
+    ns_ = "live-" + std::to_string(std::random_device{}() % 1000000);
+    create(kNamespaceType, "", {{"metadata", {{"name", ns_}}}});
+  }
+
+  void TearDown() override {
+    manager_.reset();
+    if (!client_ || ns_.empty()) return;
+    // Without a controller manager nothing else empties the namespace.
+    for (const auto& [type, keys] : made_) {
+      for (const kube::ObjectKey& key : keys) (void)client_->remove(type, key, {}, soon());
+    }
+    for (const std::string& name : names(kConfigMapType)) {
+      (void)client_->remove(kConfigMapType, {ns_, name}, {}, soon());
+    }
+    (void)client_->remove(kNamespaceType, {"", ns_}, {}, soon());
+  }
+
+  std::unique_ptr<kube::Client> make_client(kube::WriteFence fence) {
+    kube::ClientOptions options;
+    options.clock = &clock_;
+    options.fence = std::move(fence);
+    options.random = kube::make_random();
+    options.count = [this](const std::string&, const std::string& method, const std::string&) {
+      if (method != "GET") ++writes_;
+    };
+    return kube::make_client(parts_, std::move(options));
+  }
+
+  void start_manager() {
+    ManagerOptions options;
+    options.watch_namespace = ns_;
+    options.own_namespace = ns_;
+    options.identity = "live-" + std::to_string(std::random_device{}());
+    options.mutating_configuration = ns_;
+    options.validating_configuration = ns_;
+    options.on_certificate = [this](const auto& pair) { certificates_ += pair.empty() ? 0 : 1; };
+    manager_ = std::make_unique<Manager>(
+        options,
+        ManagerEdges{[this](kube::WriteFence fence) { return make_client(std::move(fence)); },
+                     clock_, metrics_, kube::make_random()});
+    manager_->start();
+    ASSERT_TRUE(eventually([&] { return manager_->leads() && manager_->synced(); }));
+  }
+
+  void stop_manager() {
+    manager_->request_stop();
+    EXPECT_EQ(manager_->wait(), Manager::End::Stopped);
+    manager_->stop_controllers();
+    manager_->release_lease();
+    manager_.reset();
+  }
+
+  static kube::ListOptions in(std::string ns) {
+    kube::ListOptions options;
+    options.ns = std::move(ns);
+    return options;
+  }
+
+  kube::Deadline soon() { return clock_.now() + seconds(20); }
+
+  void create(const kube::ResourceType& type, const std::string& ns, json object) {
+    object["apiVersion"] = type.api_version();
+    object["kind"] = type.kind;
+    const auto made = client_->create(type, ns, object.dump(), soon());
+    ASSERT_TRUE(made) << made.error().message;
+    if (type.namespaced || type.kind != "Namespace") {
+      made_.push_back({type, {{ns, object["metadata"]["name"]}}});
+    }
+  }
+
+  json get(const kube::ResourceType& type, const std::string& name) {
+    const auto found = client_->get(type, {type.namespaced ? ns_ : "", name}, soon());
+    return found ? json::parse(*found) : json();
+  }
+
+  std::vector<std::string> names(const kube::ResourceType& type) {
+    std::vector<std::string> out;
+    const auto page = client_->list(type, in(ns_), soon());
+    if (!page) return out;
+    const json list = json::parse(page->body);
+    for (const json& item : list["items"]) out.push_back(item["metadata"]["name"]);
+    return out;
+  }
+
+  void create_environment(const std::string& name, json spec) {
+    create(kGoBuildEnvType, ns_,
+           {{"metadata", {{"name", name}, {"namespace", ns_}}}, {"spec", std::move(spec)}});
+  }
+
+  static const json* condition(const json& object, const std::string& type) {
+    if (!object.contains("status") || !object["status"].contains("conditions")) return nullptr;
+    for (const json& entry : object["status"]["conditions"]) {
+      if (entry["type"] == type) return &entry;
+    }
+    return nullptr;
+  }
+
+  bool ready(const std::string& name) {
+    const json object = get(kGoBuildEnvType, name);
+    const json* found = condition(object, "Ready");
+    return found != nullptr && (*found)["status"] == "True" &&
+           (*found)["observedGeneration"] == object["metadata"]["generation"];
+  }
+
+  static bool eventually(const std::function<bool()>& holds) {
+    const auto until = std::chrono::steady_clock::now() + seconds(20);
+    while (!holds()) {
+      if (std::chrono::steady_clock::now() > until) return false;
+      std::this_thread::sleep_for(milliseconds(20));
+    }
+    return true;
+  }
+
+  kube::RealClock clock_;
+  kube::Metrics metrics_;
+  kube::ClientParts parts_;
+  std::unique_ptr<kube::Client> client_;
+  std::string ns_;
+  std::vector<std::pair<kube::ResourceType, std::vector<kube::ObjectKey>>> made_;
+  std::atomic<int> writes_{0};
+  std::atomic<int> certificates_{0};
+  std::unique_ptr<Manager> manager_;
+};
+
+const json kSpec{{"toolchain", {{"version", "1.22.3"}}}};
+
+TEST_F(LiveManager, ServesRepairsAndRestartsWithoutAWrite) {
+  start_manager();
+  create_environment("app", kSpec);
+  ASSERT_TRUE(eventually([&] { return ready("app"); })) << get(kGoBuildEnvType, "app").dump(1);
+  const json object = get(kGoBuildEnvType, "app");
+  const std::string revision = object["status"]["revisions"]["current"];
+  EXPECT_EQ(object["status"]["observedGeneration"], 1);
+  EXPECT_EQ(object["status"]["toolchain"]["version"], "1.22.3");
+  const json config_map = get(kConfigMapType, "app-" + revision);
+  EXPECT_EQ(config_map["immutable"], true);
+  EXPECT_EQ(config_map["metadata"]["ownerReferences"][0]["uid"], object["metadata"]["uid"]);
+  ASSERT_TRUE(eventually([&] { return manager_->lookup().find(ns_, "app").found == Found::Yes; }));
+  EXPECT_EQ(*manager_->lookup().find(ns_, "app").environment->pod_json,
+            config_map["data"]["pod.json"].get<std::string>());
+  EXPECT_EQ(manager_->lookup().find(ns_, "other").found, Found::No);
+
+  // Deleted by somebody: it comes back under its name.
+  ASSERT_TRUE(client_->remove(kConfigMapType, {ns_, "app-" + revision}, {}, soon()));
+  ASSERT_TRUE(eventually([&] { return !get(kConfigMapType, "app-" + revision).is_null(); }));
+  EXPECT_EQ(get(kConfigMapType, "app-" + revision)["data"], config_map["data"]);
+
+  // Replaced by somebody, labels and owner kept: the content counts.
+  json forged = get(kConfigMapType, "app-" + revision);
+  ASSERT_TRUE(client_->remove(kConfigMapType, {ns_, "app-" + revision}, {}, soon()));
+  forged["metadata"].erase("resourceVersion");
+  forged["metadata"].erase("uid");
+  forged["metadata"].erase("managedFields");
+  forged["metadata"].erase("creationTimestamp");
+  forged["data"]["go.env"] = "GOFLAGS=-toolexec=/tmp/evil\n";
+  bool planted = false;
+  ASSERT_TRUE(eventually([&] {
+    if (!planted) {
+      planted = client_->create(kConfigMapType, ns_, forged.dump(), soon()).has_value();
+      if (!planted) (void)client_->remove(kConfigMapType, {ns_, "app-" + revision}, {}, soon());
+    }
+    return planted;
+  }));
+  ASSERT_TRUE(eventually([&] {
+    const json now = get(kGoBuildEnvType, "app");
+    const std::string current = now["status"]["revisions"]["current"];
+    return ready("app") && current != revision &&
+           get(kConfigMapType, "app-" + revision).is_null() &&
+           get(kConfigMapType, "app-" + current)["data"] == config_map["data"];
+  })) << get(kGoBuildEnvType, "app").dump(1);
+
+  stop_manager();
+  const json before = get(kGoBuildEnvType, "app");
+  writes_ = 0;
+  start_manager();
+  std::this_thread::sleep_for(milliseconds(500));
+  EXPECT_LE(writes_, 1) << "nothing but the Lease";
+  stop_manager();
+  EXPECT_EQ(get(kGoBuildEnvType, "app")["metadata"]["resourceVersion"],
+            before["metadata"]["resourceVersion"]);
+}
+
+TEST_F(LiveManager, AnEditKeepsWhatPodsUseAndAnInvalidOneStalls) {
+  start_manager();
+  create_environment("app", kSpec);
+  ASSERT_TRUE(eventually([&] { return ready("app"); }));
+  const std::string first = get(kGoBuildEnvType, "app")["status"]["revisions"]["current"];
+  const auto edit = [&](const json& spec) {
+    const auto done = client_->patch(kGoBuildEnvType, {ns_, "app"}, json{{"spec", spec}}.dump(),
+                                     "application/merge-patch+json", "", soon());
+    ASSERT_TRUE(done) << done.error().message;
+  };
+  edit({{"toolchain", {{"version", "1.23.1"}}}});
+  ASSERT_TRUE(eventually([&] {
+    return ready("app") && get(kGoBuildEnvType, "app")["status"]["revisions"]["current"] != first;
+  }));
+  EXPECT_EQ(get(kGoBuildEnvType, "app")["status"]["history"].size(), 2u);
+  EXPECT_FALSE(get(kConfigMapType, "app-" + first).is_null());
+
+  // No proxy is configured: a range cannot be resolved, and what served serves on.
+  edit({{"toolchain", {{"version", "1.23"}}}});
+  ASSERT_TRUE(eventually([&] {
+    const json object = get(kGoBuildEnvType, "app");
+    const json* stalled = condition(object, "Stalled");
+    return stalled != nullptr && (*stalled)["reason"] == "NoProxyConfigured";
+  })) << get(kGoBuildEnvType, "app").dump(1);
+  EXPECT_EQ(manager_->lookup().find(ns_, "app").found, Found::Yes);
+  edit({{"toolchain", {{"version", "1.22.3"}}}});
+  ASSERT_TRUE(eventually([&] {
+    return ready("app") && get(kGoBuildEnvType, "app")["status"]["revisions"]["current"] == first;
+  }));
+  EXPECT_EQ(condition(get(kGoBuildEnvType, "app"), "Stalled"), nullptr);
+}
+
+TEST_F(LiveManager, CertificatesAreMadeAndTrusted) {
+  create(kMutatingWebhookType, "",
+         {{"metadata", {{"name", ns_}}},
+          {"webhooks",
+           {{{"name", "pods.gobuildenv.dev"},
+             {"clientConfig", {{"service", {{"name", "x"}, {"namespace", ns_}, {"path", "/p"}}}}},
+             {"rules", json::array()},
+             {"failurePolicy", "Ignore"},
+             {"sideEffects", "None"},
+             {"admissionReviewVersions", {"v1"}}}}}});
+  kube::HealthChecks live("healthz");
+  kube::HealthChecks ready_checks("readyz");
+  start_manager();
+  manager_->add_checks(live, ready_checks);
+  ASSERT_TRUE(eventually([&] { return ready_checks.answer("/readyz").status == 200; }))
+      << ready_checks.answer("/readyz?verbose").body;
+  EXPECT_EQ(live.answer("/healthz").status, 200);
+  EXPECT_GE(certificates_, 1);
+  const json configuration = get(kMutatingWebhookType, ns_);
+  EXPECT_FALSE(configuration["webhooks"][0]["clientConfig"]["caBundle"].get<std::string>().empty());
+  EXPECT_EQ(configuration["webhooks"][0]["clientConfig"]["service"]["name"], "x");
+  bool own_manager = false;
+  for (const json& entry : configuration["metadata"]["managedFields"]) {
+    own_manager = own_manager || entry["manager"] == kCaBundleManager;
+  }
+  EXPECT_TRUE(own_manager);
+  EXPECT_EQ(get(kSecretType, "gobuildenv-webhook-cert")["type"], "kubernetes.io/tls");
+}
+
+TEST_F(LiveManager, PodsAreCountedAndTheMissedOnesTold) {
+  create(kube::ResourceType{"", "v1", "serviceaccounts", "ServiceAccount", true}, ns_,
+         {{"metadata", {{"name", "default"}, {"namespace", ns_}}}});
+  start_manager();
+  create_environment("app", kSpec);
+  ASSERT_TRUE(eventually([&] { return ready("app"); }));
+  const std::string revision = get(kGoBuildEnvType, "app")["status"]["revisions"]["current"];
+  const auto pod = [&](const std::string& name, json annotations) {
+    create(kPodType, ns_,
+           {{"metadata",
+             {{"name", name},
+              {"namespace", ns_},
+              {"labels", {{std::string(goenv::kEnvLabel), "app"}}},
+              {"annotations", std::move(annotations)}}},
+            {"spec", {{"containers", {{{"name", "c"}, {"image", "image.invalid/x:1"}}}}}}});
+  };
+  pod("got", {{std::string(goenv::kRevisionAnnotation), revision}});
+  pod("missed", json::object());
+  ASSERT_TRUE(eventually([&] {
+    const json status = get(kGoBuildEnvType, "app")["status"];
+    return status["pods"]["injected"] == 1 && status["pods"]["missed"] == 1;
+  })) << get(kGoBuildEnvType, "app").dump(1);
+  const kube::ResourceType event{"events.k8s.io", "v1", "events", "Event", true};
+  ASSERT_TRUE(eventually([&] {
+    const auto page = client_->list(event, in(ns_), soon());
+    if (!page) return false;
+    const json list = json::parse(page->body);
+    for (const json& item : list["items"]) {
+      if (item["reason"] == "EnvironmentMissed" && item["regarding"]["name"] == "missed")
+        return true;
+    }
+    return false;
+  }));
+  EXPECT_NE(metrics_.text().find("gobuildenv_pods_missed{namespace=\"" + ns_ + "\"} 1"),
+            std::string::npos);
+}
+
+}  // namespace
+}  // namespace gobuildenv::controllers
