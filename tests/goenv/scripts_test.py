@@ -212,7 +212,7 @@ def in_each_shell(test):
         for shell in SHELLS:
             for options in ("", "set -eu\n"):
                 with self.subTest(shell=shell[0], options=options.strip()):
-                    test(self, shell, options)
+                    test(self, list(shell), options)
     return run
 
 
@@ -598,6 +598,33 @@ class Preflight(unittest.TestCase):
             self.assertEqual((run.returncode, run.stdout), (1, ""))
         pod.module(go="1.22")
         self.assertEqual(pod.run("go build").stdout, "built\n")
+
+
+class RealActivator(unittest.TestCase):
+    """A prefix of conda's layout, activated by a real implementation of conda's activation (rattler's)."""
+
+    @in_each_shell
+    def test_the_hook_is_the_last_word(self, shell, options):
+        try:
+            from rattler.shell import ActivationVariables, Shell, activate
+        except ImportError:
+            self.skipTest("no py-rattler for this python")
+        if shell[0] not in ("bash", "zsh"):
+            self.skipTest("conda has no activation for plain sh")
+        pod = Pod(self, {"flags": ["-trimpath"]}).conda(compiler="/bin/true")
+        write(pod.prefix / "etc/conda/env_vars.d/go.json", '{"GOTOOLCHAIN": "local"}')
+        write(pod.prefix / "conda-meta/history", "")
+
+        def script():
+            variables = ActivationVariables(None, pod.env["PATH"].split(":"))
+            return activate(pod.prefix, variables, getattr(Shell, shell[0])).script
+
+        env = pod.environment(options + script(), shell=shell)
+        self.assertEqual((env["CGO_ENABLED"], env["GOFLAGS"], env["GOTOOLCHAIN"], env["CC"]),
+                         ("0", "-trimpath", "go1.22.3", "/bin/true"))
+        (pod.prefix / "etc/conda/activate.d/zzz-gobuildenv.sh").unlink()
+        env = pod.environment(options + script(), shell=shell)
+        self.assertEqual((env["CGO_ENABLED"], env["GOTOOLCHAIN"]), ("1", "local"), "the failure before")
 
 
 @need_go
