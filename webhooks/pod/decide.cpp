@@ -80,29 +80,6 @@ Selection select_by_selector(const PodView& pod, std::string_view ns,
   return selection;
 }
 
-/// The audit annotation `result` for a pod that got no environment.
-std::string_view result_name(Outcome outcome) {
-  switch (outcome) {
-    case Outcome::NotAsked:
-      return "not-asked";
-    case Outcome::Excluded:
-      return "excluded";
-    case Outcome::Missing:
-      return "missing";
-    case Outcome::NotServed:
-      return "not-served";
-    case Outcome::Unavailable:
-      return "unavailable";
-    case Outcome::Conflict:
-      return "conflict";
-    case Outcome::Unreadable:
-      return "unreadable";
-    case Outcome::Selected:
-      return "selected";
-  }
-  return "unknown";
-}
-
 void audit(AdmissionResponse& response, std::string_view key, std::string_view value) {
   if (!value.empty()) response.audit_annotations.emplace_back(key, value);
 }
@@ -113,7 +90,7 @@ AdmissionResponse refuse(const Selection& selection, Outcome outcome, const std:
   audit(response, "environment", selection.name);
   if (!selection.must) {
     response.warnings.push_back(as_warning("gobuildenv: pod unchanged: " + reason));
-    audit(response, "result", result_name(outcome));
+    audit(response, "result", to_string(outcome));
     return response;
   }
   response.allowed = false;
@@ -126,21 +103,17 @@ AdmissionResponse refuse(const Selection& selection, Outcome outcome, const std:
 }
 
 /// The answer for a pod that an environment applies to.
-AdmissionResponse inject(const Review& review, const PodView& pod, const Selection& selection,
-                         const goenv::PodPlan& plan, bool csi_available) {
-  const ServedEnvironment& environment = *selection.environment;
-  const InjectionInput input{plan, environment.name, environment.revision, environment.config_map,
-                             csi_available};
-  Changes changes = decide_changes(pod, input);
+AdmissionResponse inject(const Review& review, const PodView& pod, Evaluation evaluation) {
+  Changes& changes = evaluation.changes;
   std::string patch = render_patch(pod, changes, {});
   if (!patch.empty()) {
     const std::string fault = review.verify(patch);
     if (!fault.empty()) {
-      return refuse(selection, Outcome::Unreadable, "the patch does not hold: " + fault);
+      return refuse(evaluation.selection, Outcome::Unreadable, "the patch does not hold: " + fault);
     }
   }
   AdmissionResponse response;
-  audit(response, "environment", environment.name);
+  audit(response, "environment", changes.environment);
   audit(response, "revision", changes.revision);
   audit(response, "result",
         !changes.any_container_changed() ? "skipped"
@@ -193,6 +166,55 @@ Selection select(const PodView& pod, std::string_view ns, const EnvironmentLooku
   return selection;
 }
 
+std::string_view to_string(Outcome outcome) {
+  switch (outcome) {
+    case Outcome::NotAsked:
+      return "not-asked";
+    case Outcome::Excluded:
+      return "excluded";
+    case Outcome::Missing:
+      return "missing";
+    case Outcome::NotServed:
+      return "not-served";
+    case Outcome::Unavailable:
+      return "unavailable";
+    case Outcome::Conflict:
+      return "conflict";
+    case Outcome::Unreadable:
+      return "unreadable";
+    case Outcome::Windows:
+      return "windows";
+    case Outcome::Selected:
+      return "selected";
+  }
+  return "unknown";
+}
+
+Evaluation evaluate(const PodView& pod, std::string_view ns, const EnvironmentLookup& lookup,
+                    const PodWebhookOptions& options) {
+  Evaluation evaluation;
+  evaluation.selection = select(pod, ns, lookup, options);
+  Selection& selection = evaluation.selection;
+  if (selection.outcome != Outcome::Selected) return evaluation;
+  if (pod.os == "windows") {
+    selection.outcome = Outcome::Windows;
+    selection.reason = "environments are for Linux, this is a Windows pod";
+    return evaluation;
+  }
+  const ServedEnvironment& environment = *selection.environment;
+  auto plan = goenv::decode_pod_plan(*environment.pod_json);
+  if (!plan) {
+    selection.outcome = Outcome::Unreadable;
+    selection.reason = "revision " + environment.revision + ": " + plan.error();
+    return evaluation;
+  }
+  evaluation.plan = std::make_unique<const goenv::PodPlan>(std::move(*plan));
+  evaluation.changes =
+      decide_changes(pod, {*evaluation.plan, environment.name, environment.revision,
+                           environment.config_map, lookup.csi_available()});
+  return evaluation;
+}
+
 AdmissionResponse decide(const Review& review, const EnvironmentLookup& lookup,
                          const PodWebhookOptions& options) {
   AdmissionResponse response;
@@ -201,30 +223,24 @@ AdmissionResponse decide(const Review& review, const EnvironmentLookup& lookup,
   if (!pod_creation || !review.has_object()) return response;
 
   const PodView pod = review.pod();
-  const Selection selection = select(pod, review.ns(), lookup, options);
-  if (selection.outcome == Outcome::NotAsked || selection.outcome == Outcome::Excluded) {
-    audit(response, "result", result_name(selection.outcome));
-    if (!selection.reason.empty()) {
-      response.warnings.push_back(as_warning("gobuildenv: pod unchanged: " + selection.reason));
-    }
-    return response;
+  Evaluation evaluation = evaluate(pod, review.ns(), lookup, options);
+  const Selection& selection = evaluation.selection;
+  switch (selection.outcome) {
+    case Outcome::Selected:
+      return inject(review, pod, std::move(evaluation));
+    case Outcome::NotAsked:
+    case Outcome::Excluded:
+    case Outcome::Windows:
+      // Not a failure to serve it: required and enforced have no say here.
+      audit(response, "environment", selection.name);
+      audit(response, "result", to_string(selection.outcome));
+      if (!selection.reason.empty()) {
+        response.warnings.push_back(as_warning("gobuildenv: pod unchanged: " + selection.reason));
+      }
+      return response;
+    default:
+      return refuse(selection, selection.outcome, selection.reason);
   }
-  if (selection.outcome != Outcome::Selected) {
-    return refuse(selection, selection.outcome, selection.reason);
-  }
-  if (pod.os == "windows") {
-    audit(response, "environment", selection.name);
-    audit(response, "result", "skipped");
-    response.warnings.push_back(
-        as_warning("gobuildenv: pod unchanged: environments are for Linux, this is a Windows pod"));
-    return response;
-  }
-  const auto plan = goenv::decode_pod_plan(*selection.environment->pod_json);
-  if (!plan) {
-    return refuse(selection, Outcome::Unreadable,
-                  "revision " + selection.environment->revision + ": " + plan.error());
-  }
-  return inject(review, pod, selection, *plan, lookup.csi_available());
 }
 
 }  // namespace gobuildenv::webhooks

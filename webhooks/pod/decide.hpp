@@ -1,10 +1,13 @@
 #pragma once
 
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "goenv/pod_plan.hpp"
 #include "webhooks/environments.hpp"
+#include "webhooks/pod/changes.hpp"
 #include "webhooks/pod/pod_view.hpp"
 #include "webhooks/review.hpp"
 
@@ -16,7 +19,7 @@ struct PodWebhookOptions {
   std::vector<std::string> excluded_namespaces{"kube-system"};
 };
 
-/// How a pod came to its environment, or why it has none. Also the audit annotation `result`.
+/// How a pod came to its environment, or why it has none.
 enum class Outcome {
   NotAsked,     ///< no label, no podSelector matches
   Excluded,     ///< by its namespace, or a mirror pod, or a CI system's own pod
@@ -25,6 +28,7 @@ enum class Outcome {
   Unavailable,  ///< the environments cannot be read at the moment
   Conflict,     ///< more than one podSelector matches
   Unreadable,   ///< the revision's pod.json is not for this build
+  Windows,      ///< environments are for Linux
   Selected,     ///< an environment applies
 };
 
@@ -40,6 +44,20 @@ struct Selection {
 /// Which environment applies to a pod of namespace `ns`.
 Selection select(const PodView& pod, std::string_view ns, const EnvironmentLookup& lookup,
                  const PodWebhookOptions& options);
+
+/// Selection and, when an environment applies, what it changes.
+struct Evaluation {
+  Selection selection;
+  std::unique_ptr<const goenv::PodPlan> plan;  ///< `changes` points into it
+  Changes changes;                             ///< meaningful when selection.outcome is Selected
+};
+
+/// Everything decided about `pod`, before it becomes an answer, a patch or an explanation.
+Evaluation evaluate(const PodView& pod, std::string_view ns, const EnvironmentLookup& lookup,
+                    const PodWebhookOptions& options);
+
+/// "selected", "missing", …: for the audit annotation `result` and for machine-readable output.
+std::string_view to_string(Outcome outcome);
 
 /// The whole decision. Never throws for what a review can hold; what is not the creation of a pod
 /// is allowed unchanged. A fault of ours is answered allowed, unpatched, with a warning, unless the
