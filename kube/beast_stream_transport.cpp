@@ -4,6 +4,8 @@
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http/buffer_body.hpp>
 #include <boost/beast/http/parser.hpp>
+#include <cstdint>
+#include <limits>
 #include <utility>
 
 #include "kube/http_wire.hpp"
@@ -21,7 +23,8 @@ constexpr std::size_t kChunk = 16384;
 /// The body of one answer, decoded from chunks as they arrive.
 class BeastStream final : public ByteStream {
  public:
-  BeastStream() { parser_.body_limit(boost::none); }
+  // A watch has no length. boost::none counts as "limit exceeded" in Beast 1.74.
+  BeastStream() { parser_.body_limit(std::numeric_limits<std::uint64_t>::max()); }
 
   /// Connects, sends, and reads up to the end of the head.
   tl::expected<StreamResponse, TransportError> open(const TransportOptions& options,

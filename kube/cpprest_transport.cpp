@@ -1,5 +1,4 @@
 // The only file that includes cpprestsdk (it compiles in 15 s, and its headers define a macro U).
-#include <cpprest/containerstream.h>
 #include <cpprest/http_client.h>
 #include <fmt/format.h>
 #include <openssl/ssl.h>
@@ -46,7 +45,7 @@ struct Exchange {
   pplx::cancellation_token_source cancel;
   std::promise<Outcome> promise;
   HttpResponse response;
-  concurrency::streams::container_buffer<std::string> chunk;
+  std::vector<std::uint8_t> chunk = std::vector<std::uint8_t>(kChunk);
   rest::http_response answer;
 };
 
@@ -78,16 +77,18 @@ void guarded(const std::shared_ptr<Exchange>& exchange, Step step) {
 }
 
 void read_body(const std::shared_ptr<Exchange>& exchange) {
-  exchange->chunk = concurrency::streams::container_buffer<std::string>();
   exchange->answer.body()
-      .read(exchange->chunk, kChunk)
+      .streambuf()
+      .getn(exchange->chunk.data(), kChunk)
       .then([exchange](const pplx::task<std::size_t>& done) {
         guarded(exchange, [&] {
-          if (done.get() == 0) {
+          const std::size_t got = done.get();
+          if (got == 0) {
             finish(exchange, std::move(exchange->response));
             return;
           }
-          exchange->response.body += exchange->chunk.collection();
+          exchange->response.body.append(exchange->chunk.begin(),
+                                         exchange->chunk.begin() + static_cast<long>(got));
           if (exchange->response.body.size() > exchange->max_response) {
             exchange->cancel.cancel();
             finish(exchange, fail(Kind::TooLarge, fmt::format("the answer is larger than {} bytes",

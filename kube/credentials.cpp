@@ -163,6 +163,11 @@ class FileCredentials final : public Credentials {
           origin, source.file, fmt::format("it cannot be read ({})", text.error().message()),
           "correct the path or the file's permissions"});
     }
+    if (text->empty()) {
+      // Taken as it is, an empty CA file would mean "trust the system's store".
+      return tl::unexpected(
+          ConfigError{origin, source.file, "it is empty", "write PEM text into it"});
+    }
     return *std::move(text);
   }
 

@@ -105,7 +105,7 @@ class PooledTransport final : public Transport {
       return tl::unexpected(sent.error());
     }
     http::response_parser<http::string_body> parser;
-    parser.eager(true);
+    // Not eager: Beast 1.74 then forgets the limit's error and allocates what Content-Length says.
     parser.body_limit(options_.max_response);
     boost::beast::flat_buffer buffer;
     while (!parser.is_done()) {

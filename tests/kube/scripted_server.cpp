@@ -275,9 +275,11 @@ void ScriptedServer::serve(Peer& peer, std::size_t number) {
       const std::size_t start = at + 2;
       at = head.find("\r\n", start);
       const std::string field = head.substr(start, at == std::string::npos ? at : at - start);
-      const std::size_t colon = field.find(": ");
+      const std::size_t colon = field.find(':');
       if (colon != std::string::npos) {
-        request.headers.emplace_back(field.substr(0, colon), field.substr(colon + 2));
+        const std::size_t value = field.find_first_not_of(' ', colon + 1);
+        request.headers.emplace_back(field.substr(0, colon),
+                                     value == std::string::npos ? "" : field.substr(value));
       }
     }
     const std::string length = request.header("Content-Length");
