@@ -48,8 +48,8 @@ exit codes:
   0  done
   {errors.EXIT_FAILED}  failed; the last line names the next step
   {errors.EXIT_USAGE}  wrong usage
-  {errors.EXIT_NO_CONTAINERS}  this machine cannot run containers (not root, no namespaces, packages missing):
-     fall back to --api-only
+  {errors.EXIT_NO_CONTAINERS}  this machine cannot run containers (not root, no namespaces, packages
+     missing): fall back to --api-only
   {errors.EXIT_NO_PROGRAMS}  the cluster's programs are not built and could not be
 """
 
@@ -128,7 +128,8 @@ def _parser():
     kill = command("kill", _kill, "send a signal to one of the cluster's programs")
     kill.add_argument("program")
     kill.add_argument("--signal", choices=_SIGNALS, default="KILL")
-    command("restart", _restart, "restart one of the cluster's programs").add_argument("program")
+    command("restart", _restart,
+            "restart one of the cluster's programs").add_argument("program")
 
     logs = command("logs", _logs, "print the path of a program's log, or of all logs")
     logs.add_argument("program", nargs="?")

@@ -136,7 +136,7 @@ def _make_usable(goroot):
     """Do what go does after it downloaded a toolchain: modules carry no exec bits and no go.mod."""
     for renamed in goroot.glob("**/_go.mod"):
         renamed.rename(renamed.with_name("go.mod"))
-    executables = [*goroot.glob("bin/*"), *goroot.glob("pkg/tool/*/*"), *goroot.glob("lib/**/*_exec")]
-    for program in executables:
-        if program.is_file():
-            program.chmod(0o755)
+    for pattern in ("bin/*", "pkg/tool/*/*", "lib/**/*_exec"):
+        for program in goroot.glob(pattern):
+            if program.is_file():
+                program.chmod(0o755)

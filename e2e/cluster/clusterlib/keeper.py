@@ -56,7 +56,7 @@ def start(request):
 
 
 def answer(connection):
-    connection.settimeout(10)
+    connection.settimeout(60)
     line = b""
     while not line.endswith(b"\n"):
         part = connection.recv(65536)

@@ -18,6 +18,8 @@ from .run import run
 from .state import State, all_names
 
 PROXY_PORT = 8081
+# Seconds to wait for a program. A busy machine is slow; one that died is noticed at once.
+PATIENCE = 180
 _PROGRAMS = {
     "etcd": control_plane.etcd,
     "kube-apiserver": control_plane.apiserver,
@@ -115,6 +117,7 @@ def _up_full(state, archives):
     start(state, "kubelet")
     with step("waiting for the node to be Ready"):
         _wait_for_node(state)
+        _wait_for_service_account(state)
 
 
 def _start_control_plane(state):
@@ -122,7 +125,7 @@ def _start_control_plane(state):
         for program, ready in (("etcd", control_plane.etcd_is_ready),
                                ("kube-apiserver", control_plane.apiserver_is_ready)):
             start(state, program)
-            wait_ready(state, program, ready, 60)
+            wait_ready(state, program, ready, PATIENCE)
 
 
 def start(state, program, argv=None):
@@ -160,7 +163,7 @@ def log_tail(state, program, lines=8):
 def load_archive(state, archive):
     """Import a docker archive into the cluster's containerd."""
     command = namespaces.enter_command(state, node.import_command(archive))
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE
     while True:
         try:
             return run(command, failure=f"{archive.name} could not be imported")
@@ -185,7 +188,7 @@ def _containerd_answers(state):
 def _wait_for_node(state):
     query = [binaries.path("kubectl"), f"--kubeconfig={state.kubeconfig}", "get", "node",
              state.data["node"], "--output=json"]
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + PATIENCE
     why = "it has not registered"
     while time.monotonic() < deadline:
         if not procs.is_alive(state.processes["kubelet"]):
@@ -204,6 +207,15 @@ def _wait_for_node(state):
     raise ClusterError(f"the node did not become Ready: {why}", f"see {state.logs}")
 
 
+def _wait_for_service_account(state):
+    """Pods are refused until the controller manager has made the namespace's account."""
+    query = [binaries.path("kubectl"), f"--kubeconfig={state.kubeconfig}", "wait",
+             "--for=create", "serviceaccount/default", "--namespace=default",
+             f"--timeout={PATIENCE}s"]
+    run(query, failure="the default service account does not appear",
+        next_step=f"see {state.logs / 'kube-controller-manager.log'}")
+
+
 def down(name):
     """Stop everything of a cluster, whatever state it is in, and remove its folder."""
     state = State(name)
@@ -215,17 +227,17 @@ def down(name):
 
 
 def _clean(state):
-    """Remove all that a cluster of this name may have left, also after a crash half way."""
-    if state.data.get("mode") == "full":
-        namespaces.destroy(state)
-    records = [record for record in state.processes.values() if procs.is_alive(record)]
-    procs.stop(records)
-    # Again by mark: a crash may have come between a start and its record.
+    """Remove all that a cluster of this name may have left, also after a crash half way.
+
+    The record may be cut short or gone, so everything is also looked for by the mark it bears.
+    """
+    namespaces.destroy(state)
+    procs.stop([record for record in state.processes.values() if procs.is_alive(record)])
     procs.stop(procs.marked(state.dir), patience=0)
-    if state.data.get("net"):
-        network.disconnect(state.data["net"], str(state.dir))
-    if state.data.get("cgroup"):
-        cgroups.remove(state.data["cgroup"])
+    if os.geteuid() == 0 and state.data.get("mode") != "api-only" and state.dir.exists():
+        network.disconnect(str(state.dir))
+        cgroups.remove(cgroups.name_of(state))
+        namespaces.remove_unused_folders()
     if state.dir.exists():
         _remove_folder(state.dir)
     state.data = {}
@@ -305,7 +317,7 @@ def restart(name, program):
                  "kube-apiserver": control_plane.apiserver_is_ready}.get(program)
         if ready:
             with step(f"waiting for {program}"):
-                wait_ready(state, program, ready, 60)
+                wait_ready(state, program, ready, PATIENCE)
 
 
 def spawn(name, program, argv):
@@ -357,7 +369,7 @@ def _start_proxy(state):
         except OSError:
             return False
 
-    wait_ready(state, "module-proxy", answers, 15)
+    wait_ready(state, "module-proxy", answers, PATIENCE)
     state.data["proxy_url"] = f"http://{address}:{port}"
     state.save()
 

@@ -40,7 +40,7 @@ def create(state):
     )
     state.data["unshare"] = outer
     state.save()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not (state.dir / keeper.SOCKET).exists():
         if not procs.is_alive(outer) or time.monotonic() > deadline:
             procs.stop([outer], patience=0)
@@ -59,7 +59,7 @@ def environment(state):
     """The environment of every program of a cluster: nothing of the caller's but the places."""
     return {
         "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-        "HOME": "/root",
+        "HOME": str(state.dir),
         "LANG": "C.UTF-8",
         procs.MARK: str(state.dir),
     }
@@ -71,7 +71,7 @@ def spawn(state, argv, log):
     folder = os.open(state.dir, os.O_RDONLY | os.O_DIRECTORY)
     try:
         with socket.socket(socket.AF_UNIX) as connection:
-            connection.settimeout(15)
+            connection.settimeout(60)
             connection.connect(f"/proc/self/fd/{folder}/{keeper.SOCKET}")
             connection.sendall(json.dumps(request).encode() + b"\n")
             reply = json.loads(connection.makefile().readline() or "{}")
@@ -105,6 +105,12 @@ def destroy(state):
     """Kill everything inside; the kernel then drops the mounts and network devices."""
     records = [state.data.get(name, {}) for name in ("keeper", "unshare")]
     procs.stop([record for record in records if record], patience=0)
+
+
+def remove_unused_folders():
+    """Remove the folders that clusters made outside their state folder, once none uses them."""
+    if not machine.CNI_FOLDER.is_dir():
+        return
     with locked_folder(machine.CNI_FOLDER, "changing a cluster's namespaces"):
         for folder in unused_folders():
             with contextlib.suppress(OSError):

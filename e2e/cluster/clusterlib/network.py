@@ -64,9 +64,8 @@ def connect(net, keeper_pid, owner):
         run(["ip", "route", "add", net[part], "via", net["node"], "dev", net["cable"]])
 
 
-def disconnect(net, owner):
-    """Remove the cable if it is still there; with it go its addresses and routes."""
-    links = json.loads(run(["ip", "-json", "link", "show"]))
-    if any(link["ifname"] == net["cable"] and link.get("ifalias") == owner[:250]
-           for link in links):
-        run(["ip", "link", "delete", net["cable"]])
+def disconnect(owner):
+    """Remove the owner's cable if it is still there; with it go its addresses and routes."""
+    for link in json.loads(run(["ip", "-json", "link", "show"])):
+        if link.get("ifalias") == owner[:250]:
+            run(["ip", "link", "delete", link["ifname"]])

@@ -1,8 +1,9 @@
 """A static module proxy: serves a module download cache as GOPROXY, checksum database included.
 
 Runs as a script: proxy_server.py TREE ADDRESS PORT. It answers what the go command asks of a proxy
-(https://go.dev/ref/mod#goproxy-protocol) from <TREE>/<module>/@v/… and <TREE>/sumdb/<name>/…, the
-layout that `go mod download` itself leaves behind. Three answers are not files there:
+(the GOPROXY protocol of Go's module reference) from <TREE>/<module>/@v/… and
+<TREE>/sumdb/<name>/…, the layout that `go mod download` itself leaves behind. Three answers are
+not files there:
 
     <module>/@v/list            the versions whose zip is present
     sumdb/<name>/supported      200 when the database's folder exists
