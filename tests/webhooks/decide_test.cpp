@@ -1,0 +1,233 @@
+#include "webhooks/pod/decide.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "support.hpp"
+
+/// Which environment a pod gets, and the answer when it gets none.
+namespace gobuildenv::webhooks::testing {
+namespace {
+
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+using Found = EnvironmentLookup::Found;
+
+struct Case {
+  const char* name;
+  std::function<void(Json& pod, FakeLookup& lookup)> arrange;
+  const char* result;   ///< audit annotation
+  const char* warning;  ///< part of one; nullptr: there is none
+  int code = 0;         ///< when denied
+};
+
+Json& labels(Json& pod) { return pod["metadata"]["labels"]; }
+
+const Case kCases[] = {
+    {"asked", [](Json&, FakeLookup&) {}, "changed", nullptr},
+    {"not asked", [](Json& pod, FakeLookup&) { labels(pod).clear(); }, "not-asked", nullptr},
+    {"no labels at all", [](Json& pod, FakeLookup&) { pod["metadata"].erase("labels"); },
+     "not-asked", nullptr},
+    {"missing", [](Json&, FakeLookup& lookup) { lookup.environments.clear(); }, "missing",
+     "pod unchanged: there is no GoBuildEnv build in namespace ci"},
+    {"missing but required",
+     [](Json& pod, FakeLookup& lookup) {
+       lookup.environments.clear();
+       labels(pod)["gobuildenv.dev/required"] = "true";
+     },
+     "denied", nullptr, 403},
+    {"required means true",
+     [](Json& pod, FakeLookup& lookup) {
+       lookup.environments.clear();
+       labels(pod)["gobuildenv.dev/required"] = "yes";
+     },
+     "missing", "there is no GoBuildEnv"},
+    {"required without an environment",
+     [](Json& pod, FakeLookup&) {
+       labels(pod) = {{"gobuildenv.dev/required", "true"}};
+     },
+     "denied", nullptr, 403},
+    {"missing in an enforced namespace",
+     [](Json&, FakeLookup& lookup) {
+       lookup.environments.clear();
+       lookup.namespace_injection = NamespaceInjection::Enforced;
+     },
+     "denied", nullptr, 403},
+    {"no revision yet",
+     [](Json&, FakeLookup& lookup) {
+       lookup.environments["ci/build"] = {Found::NotServed, {}};
+     },
+     "not-served", "has no revision yet"},
+    {"no revision yet but required",
+     [](Json& pod, FakeLookup& lookup) {
+       lookup.environments["ci/build"] = {Found::NotServed, {}};
+       labels(pod)["gobuildenv.dev/required"] = "true";
+     },
+     "denied", nullptr, 503},
+    {"caches not synced",
+     [](Json&, FakeLookup& lookup) {
+       lookup.environments["ci/build"] = {Found::Unknown, {}};
+     },
+     "unavailable", "cannot be read at the moment"},
+    {"answer without an environment",
+     [](Json&, FakeLookup& lookup) {
+       lookup.environments["ci/build"] = {Found::Yes, {}};
+     },
+     "not-served", "has no revision yet"},
+    {"namespace disabled",
+     [](Json&, FakeLookup& lookup) { lookup.namespace_injection = NamespaceInjection::Disabled; },
+     "excluded", "namespace ci says gobuildenv.dev/injection: disabled"},
+    {"namespace disabled beats required",
+     [](Json& pod, FakeLookup& lookup) {
+       lookup.namespace_injection = NamespaceInjection::Disabled;
+       labels(pod)["gobuildenv.dev/required"] = "true";
+     },
+     "excluded", "disabled"},
+    {"selector in an enabled namespace",
+     [](Json& pod, FakeLookup& lookup) {
+       labels(pod).clear();
+       lookup.namespace_injection = NamespaceInjection::Enabled;
+       lookup.selected = {lookup.environments["ci/build"].environment};
+     },
+     "changed", nullptr},
+    {"selector in a namespace without label",
+     [](Json& pod, FakeLookup& lookup) {
+       labels(pod).clear();
+       lookup.selected = {lookup.environments["ci/build"].environment};
+     },
+     "not-asked", nullptr},
+    {"two selectors",
+     [](Json& pod, FakeLookup& lookup) {
+       labels(pod).clear();
+       lookup.namespace_injection = NamespaceInjection::Enabled;
+       lookup.serve("other", small_plan());
+       lookup.selected = {lookup.environments["ci/build"].environment,
+                          lookup.environments["ci/other"].environment};
+     },
+     "conflict", "GoBuildEnvs build and other all select this pod"},
+    {"label beats two selectors",
+     [](Json&, FakeLookup& lookup) {
+       lookup.namespace_injection = NamespaceInjection::Enabled;
+       lookup.selected = {lookup.environments["ci/build"].environment,
+                          lookup.environments["ci/build"].environment};
+     },
+     "changed", nullptr},
+    {"mirror pod",
+     [](Json& pod, FakeLookup&) {
+       pod["metadata"]["annotations"] = {{"kubernetes.io/config.mirror", "abc"}};
+     },
+     "excluded", nullptr},
+    {"Windows by os",
+     [](Json& pod, FakeLookup&) {
+       pod["spec"]["os"] = {{"name", "windows"}};
+     },
+     "windows", "this is a Windows pod"},
+    {"Windows by node selector",
+     [](Json& pod, FakeLookup&) {
+       pod["spec"]["nodeSelector"] = {{"kubernetes.io/os", "windows"}};
+     },
+     "windows", "this is a Windows pod"},
+    {"Linux by name",
+     [](Json& pod, FakeLookup&) {
+       pod["spec"]["os"] = {{"name", "linux"}};
+     },
+     "changed", nullptr},
+    {"pod of Argo itself",
+     [](Json& pod, FakeLookup&) { labels(pod)["workflows.argoproj.io/component"] = "gc"; },
+     "excluded", "a pod of Argo Workflows itself"},
+    {"only containers of the CI system",
+     [](Json& pod, FakeLookup&) {
+       labels(pod)["jenkins/label"] = "x";
+       pod["spec"]["containers"][0]["name"] = "jnlp";
+     },
+     "skipped", "no container of this pod is changed"},
+    {"unreadable plan",
+     [](Json&, FakeLookup& lookup) {
+       auto broken = std::make_shared<ServedEnvironment>();
+       broken->name = "build";
+       broken->revision = "0123456789";
+       broken->pod_json = std::make_shared<const std::string>("{\"format\":99}");
+       lookup.environments["ci/build"] = {Found::Yes, broken};
+     },
+     "unreadable", "revision 0123456789"},
+};
+
+TEST(Decide, Table) {
+  for (const Case& c : kCases) {
+    SCOPED_TRACE(c.name);
+    FakeLookup lookup;
+    lookup.serve("build", small_plan());
+    Json pod = small_pod();
+    c.arrange(pod, lookup);
+    const AdmissionResponse response = decide_pod(pod, lookup);
+    EXPECT_EQ(audit_of(response, "result"), c.result);
+    EXPECT_EQ(response.allowed, c.code == 0);
+    EXPECT_EQ(response.code, c.code);
+    if (c.warning == nullptr) {
+      EXPECT_THAT(response.warnings, IsEmpty());
+    } else {
+      EXPECT_THAT(response.warnings, Contains(HasSubstr(c.warning)));
+    }
+    for (const std::string& warning : response.warnings) EXPECT_LE(warning.size(), 120U);
+    const bool patched_expected =
+        std::string_view(c.result) == "changed" || std::string_view(c.result) == "skipped";
+    EXPECT_EQ(!response.patch.empty(), patched_expected);
+  }
+}
+
+TEST(Decide, DeniedPodsAreTold) {
+  FakeLookup lookup;
+  Json pod = small_pod();
+  labels(pod)["gobuildenv.dev/required"] = "true";
+  const AdmissionResponse response = decide_pod(pod, lookup);
+  EXPECT_EQ(response.message,
+            "the pod must not run without its Go build environment: there is no GoBuildEnv build "
+            "in namespace ci");
+  const Json review = Json::parse(encode(response, "u-9"));
+  EXPECT_EQ(review["response"]["status"]["code"], 403);
+  EXPECT_FALSE(review["response"].contains("patch"));
+}
+
+TEST(Decide, ExcludedNamespacesAreNeverTouched) {
+  FakeLookup lookup;
+  lookup.serve("build", small_plan());
+  lookup.environments["kube-system/build"] = lookup.environments["ci/build"];
+  const AdmissionResponse response = decide_pod(small_pod(), lookup, "kube-system");
+  EXPECT_EQ(response.patch, "");
+  EXPECT_EQ(audit_of(response, "result"), "excluded");
+}
+
+TEST(Decide, OnlyTheCreationOfPodsIsLookedAt) {
+  FakeLookup lookup;
+  lookup.serve("build", small_plan());
+  const std::pair<const char*, Json> others[] = {
+      {"operation", "UPDATE"}, {"subResource", "ephemeralcontainers"}, {"object", nullptr}};
+  for (const auto& [field, value] : others) {
+    Json review = review_of(small_pod());
+    review["request"][field] = value;
+    const std::string body = review.dump();
+    const AdmissionResponse response = decide(*Review::parse(body), lookup, {});
+    EXPECT_TRUE(response.allowed) << field;
+    EXPECT_EQ(response.patch, "") << field;
+  }
+  Json review = review_of(small_pod());
+  review["request"]["resource"]["resource"] = "deployments";
+  const std::string body = review.dump();
+  EXPECT_EQ(decide(*Review::parse(body), lookup, {}).patch, "");
+}
+
+TEST(Decide, AuditAnnotationsNameEnvironmentRevisionAndResult) {
+  FakeLookup lookup;
+  lookup.serve("build", small_plan());
+  const AdmissionResponse response = decide_pod(small_pod(), lookup);
+  EXPECT_THAT(response.audit_annotations,
+              ElementsAre(std::pair<std::string, std::string>("environment", "build"),
+                          std::pair<std::string, std::string>("revision", "0123456789"),
+                          std::pair<std::string, std::string>("result", "changed")));
+}
+
+}  // namespace
+}  // namespace gobuildenv::webhooks::testing
