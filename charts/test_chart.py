@@ -6,6 +6,7 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import unittest
@@ -76,13 +77,15 @@ def pod_of_deployment(*settings: str, labels=None) -> str:
 
 
 def setUpModule():
+    def stopped(*_):
+        Cluster.down()
+        os._exit(143)  # unittest would take SystemExit for one failed test
+
+    signal.signal(signal.SIGTERM, stopped)
+    unittest.addModuleCleanup(Cluster.down)
     Cluster.up()
     Cluster.kubectl("create", "namespace", NAMESPACE)
     Cluster.kubectl("label", "namespace", NAMESPACE, "pod-security.kubernetes.io/enforce=restricted")
-
-
-def tearDownModule():
-    Cluster.down()
 
 
 class Rendering(unittest.TestCase):
@@ -147,11 +150,14 @@ class Rendering(unittest.TestCase):
 
     def test_cert_manager(self):
         text = template("webhook.certificates.mode=cert-manager")
-        for wanted in ("kind: Certificate\n", "kind: Issuer\n", "--cert-dir=/etc/gobuildenv-webhook",
+        for wanted in ("kind: Certificate\n", "kind: Issuer\n", "--cert-external",
                        f"cert-manager.io/inject-ca-from: {NAMESPACE}/gobuildenv-webhook-cert"):
             self.assertIn(wanted, text)
-        for unwanted in ("--cert-secret", "resources: [secrets]", "gobuildenv-certificates"):
-            self.assertNotIn(unwanted, text)
+        # It writes neither the Secret nor the configurations.
+        self.assertNotIn("gobuildenv-certificates", text)
+        secrets = re.findall(r"resources: \[secrets\]\n.*?verbs: (\[.*?\])", text, re.DOTALL)
+        self.assertEqual(["[get, list, watch]"], secrets)
+        self.assertNotIn("--cert-external", template())
         self.assertNotIn("kind: Issuer\n", template("webhook.certificates.mode=cert-manager",
                                                    "webhook.certificates.issuerRef.name=corp"))
 
@@ -197,7 +203,9 @@ class Security(unittest.TestCase):
             ["watch", "gobuildenvs.gobuildenv.dev", "-A"], ["create", "configmaps", "-n", "builds"],
             ["delete", "configmaps", "-n", "builds"], ["watch", "pods", "-A"],
             ["create", "events.events.k8s.io", "-n", "builds"], ["watch", "namespaces"],
-            ["list", "csidrivers.storage.k8s.io"], ["update", "leases.coordination.k8s.io", *own],
+            ["watch", "csidrivers.storage.k8s.io/gobuildenv.dev"],
+            ["create", "leases.coordination.k8s.io", *own],
+            ["update", "leases.coordination.k8s.io/gobuildenv-manager", *own],
             ["get", "secrets/gobuildenv-webhook-cert", *own], ["create", "secrets", *own],
             ["patch", f"mutatingwebhookconfigurations.admissionregistration.k8s.io/{name}"],
         ]
@@ -205,7 +213,8 @@ class Security(unittest.TestCase):
             ["update", "gobuildenvs.gobuildenv.dev", "-n", "builds"],
             ["get", "secrets", "-n", "builds"], ["list", "secrets", *own], ["get", "secrets/other", *own],
             ["create", "secrets", "-n", "builds"], ["create", "pods", "-n", "builds"],
-            ["update", "pods", "-n", "builds"], ["update", "leases.coordination.k8s.io", "-n", "builds"],
+            ["update", "pods", "-n", "builds"], ["update", "leases.coordination.k8s.io/gobuildenv-manager", "-n", "builds"],
+            ["update", "leases.coordination.k8s.io/other", *own],
             ["patch", "mutatingwebhookconfigurations.admissionregistration.k8s.io/other"],
             ["create", "clusterroles.rbac.authorization.k8s.io"],
         ]
