@@ -1,6 +1,6 @@
 """The command line of bench/run."""
 import argparse
-import os
+import signal
 import sys
 import traceback
 from dataclasses import replace
@@ -46,6 +46,8 @@ def _prepare(o, sizes) -> Bench:
 def main(argv=None) -> int:
     """0 when every measurement gave figures."""
     o = _arguments(argv)
+    # So that a run that is stopped takes its programs and control planes down, too.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sizes = QUICK if o.quick else FULL
     if o.runs:
         sizes = replace(sizes, runs=o.runs)

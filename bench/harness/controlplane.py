@@ -23,9 +23,9 @@ class ControlPlane:
 
     def __enter__(self):
         self._cluster("down", "--name", self.name)
-        self._cluster("up", "--api-only", "--name", self.name,
-                      *(f"--apiserver-flag={f}" for f in _FLAGS))
         try:
+            self._cluster("up", "--api-only", "--name", self.name,
+                          *(f"--apiserver-flag={f}" for f in _FLAGS))
             self.kubeconfig = Path(self._cluster("kubeconfig", "--name", self.name).strip())
             self.env = {**os.environ, "KUBECONFIG": str(self.kubeconfig)}
             self._find_processes()

@@ -48,12 +48,16 @@ def _dry_run(plane) -> dict:
 
 
 def _wait(plane, expect: bool) -> dict:
-    """The API server picks up webhooks and policies a moment after they were written."""
+    """The API server picks up webhooks and policies a moment after they were written or deleted."""
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
-        pod = _dry_run(plane)
-        if ("gobuildenv.dev/revision" in pod["metadata"].get("annotations", {})) == expect:
-            return pod
+        try:
+            pod = _dry_run(plane)
+            if ("gobuildenv.dev/revision" in pod["metadata"].get("annotations", {})) == expect:
+                return pod
+        except Broken:
+            if expect:
+                raise  # a policy that cannot be evaluated stays so; a deleted one goes away
         time.sleep(0.3)
     raise Broken(f"after 30 s a dry-run pod is still {'not ' if expect else ''}injected")
 
