@@ -110,7 +110,7 @@ GoVersion any_version() {
   GoVersion v;
   v.major = *rc::gen::inRange(1, 3);
   v.minor = *rc::gen::inRange(0, 40);
-  switch (*rc::gen::inRange(0, 4)) {
+  switch (*rc::gen::element(0, 1, 2, 3)) {
     case 0:
       v.patch = *rc::gen::inRange(0, 30);
       break;
