@@ -161,6 +161,16 @@ class Rendering(unittest.TestCase):
         self.assertNotIn("kind: Issuer\n", template("webhook.certificates.mode=cert-manager",
                                                    "webhook.certificates.issuerRef.name=corp"))
 
+    def test_the_manager_knows_every_flag(self):
+        source = (HERE.parent / "operator" / "manager.cpp").read_text()
+        known = set(re.findall(r'add_(?:option|flag)\("(--[a-z-]+)"', source))
+        settings = ("manager.moduleProxy=https://goproxy.example", "manager.sumDB=off")
+        for mode in ("self-managed", "cert-manager"):
+            text = template(*settings, f"webhook.certificates.mode={mode}", only="deployment")
+            used = set(re.findall(r"- (--[a-z-]+)", text))
+            self.assertGreater(len(used), 8)
+            self.assertEqual(set(), used - known)
+
     def test_pod_monitor(self):
         self.assertIn("kind: PodMonitor", template("metrics.podMonitor.enabled=true"))
         self.assertNotIn("kind: PodMonitor", template())
