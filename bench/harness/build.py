@@ -31,7 +31,8 @@ def operator() -> Path:
     _run(["cmake", "--preset", "release"], cwd=paths.ROOT, stdout=sys.stderr)
     _run(["cmake", "--build", "--preset", "release", "--target", "gobuildenv"], cwd=paths.ROOT,
          stdout=sys.stderr)
-    found = [p for p in (paths.ROOT / "build" / "release").rglob("gobuildenv") if p.is_file()]
+    found = [p for p in (paths.ROOT / "build" / "release").rglob("gobuildenv")
+             if p.is_file() and os.access(p, os.X_OK)]
     if not found:
         raise Broken("the release build made no executable gobuildenv")
     return found[0]
