@@ -172,11 +172,10 @@ InformerMetrics Metrics::informer(const std::string& resource) {
   return metrics;
 }
 
-void Metrics::count_webhook(const std::string& path, int code) {
-  counter("controller_runtime_webhook_requests_total",
-          "Total number of admission requests by HTTP status code",
-          {{"webhook", path}, {"code", std::to_string(code)}})
-      .add();
+Counter Metrics::webhook_requests(const std::string& path, int code) {
+  return counter("controller_runtime_webhook_requests_total",
+                 "Total number of admission requests by HTTP status code",
+                 {{"webhook", path}, {"code", std::to_string(code)}});
 }
 
 void Metrics::count_request(const std::string& code, const std::string& method,

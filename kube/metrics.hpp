@@ -112,7 +112,7 @@ class Metrics {
   WebhookMetrics webhook(const std::string& path);
   InformerMetrics informer(const std::string& resource);
   /// controller_runtime_webhook_requests_total{webhook,code}
-  void count_webhook(const std::string& path, int code);
+  Counter webhook_requests(const std::string& path, int code);
   /// rest_client_requests_total{code,method,host}; code "<error>" where there was no answer.
   void count_request(const std::string& code, const std::string& method, const std::string& host);
   /// leader_election_master_status{name}

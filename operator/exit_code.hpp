@@ -10,6 +10,7 @@ enum class ExitCode {
   Input = 3,        ///< a file cannot be read or is not what it should be
   Unreachable = 4,  ///< the API server or another host did not answer, or refused
   Internal = 70,    ///< a defect of ours (EX_SOFTWARE)
+  LostLease = 75,   ///< `manager`: another replica leads now, start again (EX_TEMPFAIL)
 };
 
 }  // namespace gobuildenv::cli

@@ -1,0 +1,107 @@
+#include "operator/cluster_environments.hpp"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "controllers/gobuildenv/records.hpp"
+#include "controllers/serving/namespaces.hpp"
+#include "controllers/serving/selector.hpp"
+#include "goenv/names.hpp"
+#include "goenv/revision.hpp"
+#include "kube/pager.hpp"
+
+namespace gobuildenv::cli {
+
+using webhooks::NamespaceInjection;
+using webhooks::ServedEnvironment;
+
+ClusterEnvironments::ClusterEnvironments(kube::Client& client, kube::Deadline deadline)
+    : client_(client), deadline_(deadline) {}
+
+void ClusterEnvironments::bind(std::string name, std::string revision) {
+  bound_name_ = std::move(name);
+  bound_revision_ = std::move(revision);
+}
+
+ClusterEnvironments::Answer ClusterEnvironments::failed(const kube::Error& error,
+                                                        std::string_view what) const {
+  if (error.kind == kube::Error::Kind::NotFound) return {Found::No, nullptr};
+  if (trouble_.empty()) trouble_ = fmt::format("{}: {}", what, error.message);
+  return {Found::Unknown, nullptr};
+}
+
+ClusterEnvironments::Answer ClusterEnvironments::find(std::string_view ns,
+                                                      std::string_view name) const {
+  const kube::ObjectKey key{std::string(ns), std::string(name)};
+  const auto object = client_.get(controllers::kGoBuildEnvType, key, deadline_);
+  if (!object) return failed(object.error(), fmt::format("GoBuildEnv {}/{}", ns, name));
+  return serve(ns, name, *object);
+}
+
+ClusterEnvironments::Answer ClusterEnvironments::serve(std::string_view ns, std::string_view name,
+                                                       const std::string& object) const {
+  const auto environment = controllers::decode_environment(object);
+  if (!environment) return {Found::NotServed, nullptr};
+  const std::string revision = name == bound_name_ ? bound_revision_ : environment->value->current;
+  if (revision.empty()) return {Found::NotServed, nullptr};
+  const std::string config_map = goenv::config_map_name(name, revision);
+  const auto files =
+      client_.get(controllers::kConfigMapType, {std::string(ns), config_map}, deadline_);
+  if (!files) {
+    const auto answer = failed(files.error(), fmt::format("ConfigMap {}/{}", ns, config_map));
+    return answer.found == Found::No ? Answer{Found::NotServed, nullptr} : answer;
+  }
+  const auto record = controllers::decode_config_map(*files);
+  if (!record || !record->value->intact) return {Found::NotServed, nullptr};
+  auto served = std::make_shared<ServedEnvironment>();
+  served->ns = ns;
+  served->name = name;
+  served->revision = revision;
+  served->config_map = config_map;
+  served->pod_json = record->value->pod_json;
+  if (environment->value->selecting) {
+    served->pod_selector = environment->value->selecting->selector;
+  }
+  return {Found::Yes, std::move(served)};
+}
+
+std::vector<std::shared_ptr<const ServedEnvironment>> ClusterEnvironments::selecting(
+    std::string_view ns, const webhooks::Labels& labels) const {
+  std::vector<std::shared_ptr<const ServedEnvironment>> out;
+  kube::PagedList list;
+  list.type = controllers::kGoBuildEnvType;
+  list.options.ns = ns;
+  const auto item = [&](std::string_view json) {
+    const auto environment = controllers::decode_environment(json);
+    if (!environment || !environment->value->selecting ||
+        !controllers::selects(environment->value->selecting->selector, labels)) {
+      return;
+    }
+    auto answer = serve(ns, environment->meta.key.name, std::string(json));
+    if (answer.environment) out.push_back(std::move(answer.environment));
+  };
+  const auto walked = kube::list_all(
+      client_, list, item, [&out] { out.clear(); }, deadline_);
+  if (!walked) failed(walked.error(), fmt::format("GoBuildEnvs of {}", ns));
+  return out;
+}
+
+NamespaceInjection ClusterEnvironments::injection(std::string_view ns) const {
+  const auto object = client_.get(controllers::kNamespaceType, {{}, std::string(ns)}, deadline_);
+  if (!object) {
+    failed(object.error(), fmt::format("Namespace {}", ns));
+    return NamespaceInjection::Unset;
+  }
+  const auto decoded = controllers::decode_namespace(*object);
+  return decoded ? decoded->value->injection : NamespaceInjection::Unset;
+}
+
+bool ClusterEnvironments::csi_available() const {
+  const auto object =
+      client_.get(controllers::kCsiDriverType, {{}, std::string(goenv::kCsiDriver)}, deadline_);
+  if (!object) failed(object.error(), "CSIDriver");
+  return object.has_value();
+}
+
+}  // namespace gobuildenv::cli

@@ -1,0 +1,186 @@
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <cstdio>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "controllers/gobuildenv/records.hpp"
+#include "goenv/names.hpp"
+#include "kube/config_loader.hpp"
+#include "kube/make_client.hpp"
+#include "operator/cluster_environments.hpp"
+#include "operator/command.hpp"
+#include "operator/documents.hpp"
+#include "operator/explain_output.hpp"
+#include "operator/offline_flags.hpp"
+
+namespace gobuildenv::cli {
+
+namespace {
+
+constexpr std::chrono::seconds kClusterTimeout{20};
+
+struct ExplainFlags : OfflineFlags {
+  std::string target;
+  std::string kubeconfig;
+  std::string context;
+};
+
+/// Prints and gives whether the environment holds in at least one container.
+bool print(const std::string& subject, const webhooks::Explanation& explanation,
+           const std::string& format, std::vector<std::string>& documents) {
+  if (format == "text") {
+    fmt::print("{}{}", documents.empty() ? "" : "\n", explanation_text(subject, explanation));
+  }
+  documents.push_back(explanation_json(subject, explanation));
+  for (const auto& container : explanation.containers) {
+    if (container.follows) return !explanation.refused;
+  }
+  return false;
+}
+
+ExitCode finish(const ExplainFlags& flags, const std::vector<std::string>& documents,
+                bool follows) {
+  if (flags.output != "text") {
+    const auto printed = print_documents(documents, flags.output);
+    if (!printed) throw std::runtime_error(printed.error());
+    fmt::print("{}", *printed);
+  }
+  return follows ? ExitCode::Ok : ExitCode::Negative;
+}
+
+ExitCode from_files(const ExplainFlags& flags, const std::string& wanted) {
+  const auto options = offline_options(flags);
+  if (!options) {
+    complain("explain", options.error());
+    return ExitCode::Usage;
+  }
+  const auto manifests = read_documents(flags.files);
+  auto known = manifests ? read_documents(flags.environments) : manifests;
+  if (!known) {
+    complain("explain", known.error());
+    return ExitCode::Input;
+  }
+  known->insert(known->end(), manifests->begin(), manifests->end());
+  const auto lookup = OfflineEnvironments::load(*known, *options);
+  if (!lookup) {
+    complain("explain", lookup.error());
+    return ExitCode::Input;
+  }
+  std::vector<std::string> documents;
+  bool follows = false;
+  for (const Document& document : *manifests) {
+    const auto pointer = webhooks::pod_template_pointer(document.kind);
+    if (!pointer || (!wanted.empty() && document.name != wanted)) continue;
+    const std::string ns = document.ns.empty() ? flags.ns : document.ns;
+    const auto injection = webhooks::inject_pod_template(document.json, *pointer, ns, **lookup, {});
+    if (!injection) {
+      complain("explain", fmt::format("{}: {}", document.source, injection.error()));
+      return ExitCode::Input;
+    }
+    const std::string subject = fmt::format("{} {}/{}", document.kind, ns, document.name);
+    follows = print(subject, injection->explanation, flags.output, documents) || follows;
+  }
+  if (documents.empty()) {
+    complain("explain", wanted.empty() ? "the input holds no pod and nothing with a pod template"
+                                       : fmt::format("the input holds no pod named {}", wanted));
+    return ExitCode::Input;
+  }
+  return finish(flags, documents, follows);
+}
+
+/// The environment and revision a pod was bound to at admission, if it was.
+void bind(const std::string& pod, ClusterEnvironments& lookup) {
+  const auto json = nlohmann::json::parse(pod, nullptr, false);
+  const auto annotations = json.value("/metadata/annotations"_json_pointer, nlohmann::json());
+  if (!annotations.is_object()) return;
+  const std::string name = annotations.value(std::string(goenv::kEnvironmentAnnotation), "");
+  const std::string revision = annotations.value(std::string(goenv::kRevisionAnnotation), "");
+  if (!name.empty() && !revision.empty()) lookup.bind(name, revision);
+}
+
+ExitCode from_cluster(const ExplainFlags& flags, const std::string& name, bool ns_given) {
+  kube::LoadOptions load;
+  load.kubeconfig = flags.kubeconfig;
+  load.context = flags.context;
+  const auto config = kube::load_cluster_config(load);
+  if (!config) {
+    complain("explain", config.error().text());
+    return ExitCode::Input;
+  }
+  kube::RealClock clock;
+  auto parts = kube::make_client_parts(*config, clock);
+  if (!parts) {
+    complain("explain", parts.error().text());
+    return ExitCode::Input;
+  }
+  kube::ClientOptions client_options;
+  client_options.clock = &clock;
+  client_options.random = kube::make_random();
+  const auto client = kube::make_client(*parts, std::move(client_options));
+  const auto deadline = clock.now() + kClusterTimeout;
+  const std::string ns = ns_given ? flags.ns : config->ns;
+  const auto pod = client->get(controllers::kPodType, {ns, name}, deadline);
+  if (!pod) {
+    complain("explain", fmt::format("pod {}/{}: {}", ns, name, pod.error().message));
+    return pod.error().kind == kube::Error::Kind::NotFound ? ExitCode::Input
+                                                           : ExitCode::Unreachable;
+  }
+  ClusterEnvironments lookup(*client, deadline);
+  bind(*pod, lookup);
+  const auto injection = webhooks::inject_pod_template(*pod, "", ns, lookup, {});
+  if (!lookup.trouble().empty()) {
+    complain("explain", lookup.trouble());
+    return ExitCode::Unreachable;
+  }
+  if (!injection) throw std::runtime_error(injection.error());
+  std::vector<std::string> documents;
+  const bool follows =
+      print(fmt::format("Pod {}/{}", ns, name), injection->explanation, flags.output, documents);
+  return finish(flags, documents, follows);
+}
+
+ExitCode run(const ExplainFlags& flags, bool ns_given) {
+  std::string name = flags.target;
+  for (const char* prefix : {"pod/", "pods/"}) {
+    if (name.starts_with(prefix)) name = name.substr(std::string_view(prefix).size());
+  }
+  if (name.find('/') != std::string::npos) {
+    complain("explain",
+             fmt::format("\"{}\": only pods can be explained; write pod/NAME", flags.target));
+    return ExitCode::Usage;
+  }
+  if (!flags.files.empty()) return from_files(flags, name);
+  if (name.empty()) {
+    complain("explain", "say which pod: pod/NAME on a cluster, or -f FILE without one");
+    return ExitCode::Usage;
+  }
+  return from_cluster(flags, name, ns_given);
+}
+
+}  // namespace
+
+void add_explain_command(CLI::App& app, ExitCode& exit) {
+  auto flags = std::make_shared<ExplainFlags>();
+  CLI::App* command = app.add_subcommand(
+      "explain",
+      "Say which environment a pod has and why, or why not, what each container gets and who won\n"
+      "each variable.\n"
+      "  gobuildenv explain pod/build-7 -n ci              on the cluster of your kubeconfig\n"
+      "  gobuildenv explain -f pod.yaml -e env.yaml        without one\n"
+      "Exit: 0 the environment holds in a container; 1 it does not; 2 wrong usage; 3 unreadable\n"
+      "input or no such pod; 4 the cluster did not answer.");
+  command->add_option("pod", flags->target, "pod/NAME");
+  command->add_option("--kubeconfig", flags->kubeconfig, "kubeconfig file");
+  command->add_option("--context", flags->context, "context of the kubeconfig");
+  add_offline_flags(*command, *flags, {"text", "json", "yaml"}, true);
+  CLI::Option* ns = command->get_option("--namespace");
+  command->callback([flags, ns, &exit] { exit = run(*flags, ns->count() > 0); });
+}
+
+}  // namespace gobuildenv::cli

@@ -1,0 +1,109 @@
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "operator/command.hpp"
+#include "operator/documents.hpp"
+#include "operator/offline_flags.hpp"
+#include "webhooks/pod/explain.hpp"
+
+namespace gobuildenv::cli {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+std::string apply(const std::string& document, const std::string& patch) {
+  // The unordered flavour has no patch() of its own that keeps the order of keys.
+  return Json::parse(document).patch(Json::parse(patch)).dump();
+}
+
+std::string line_of(const Document& document, const webhooks::Explanation& explanation,
+                    bool changed) {
+  return fmt::format("{}: {} {}: {}{}\n", document.source, document.kind, document.name,
+                     changed ? "changed" : "as it was",
+                     explanation.reason.empty() ? "" : ": " + explanation.reason);
+}
+
+ExitCode run(const OfflineFlags& flags) {
+  const auto options = offline_options(flags);
+  if (!options) {
+    complain("inject", options.error());
+    return ExitCode::Usage;
+  }
+  const auto manifests = read_documents(flags.files);
+  if (!manifests) {
+    complain("inject", manifests.error());
+    return ExitCode::Input;
+  }
+  auto known = read_documents(flags.environments);
+  if (!known) {
+    complain("inject", known.error());
+    return ExitCode::Input;
+  }
+  known->insert(known->end(), manifests->begin(), manifests->end());
+  const auto lookup = OfflineEnvironments::load(*known, *options);
+  if (!lookup) {
+    complain("inject", lookup.error());
+    return ExitCode::Negative;
+  }
+
+  std::vector<std::string> out;
+  std::string notes;
+  bool refused = false;
+  for (const Document& document : *manifests) {
+    const auto pointer = webhooks::pod_template_pointer(document.kind);
+    if (!pointer) {
+      out.push_back(document.json);
+      continue;
+    }
+    const std::string ns = document.ns.empty() ? flags.ns : document.ns;
+    const auto injection = webhooks::inject_pod_template(document.json, *pointer, ns, **lookup, {});
+    if (!injection) {
+      complain("inject", fmt::format("{}: {} {}: {}", document.source, document.kind, document.name,
+                                     injection.error()));
+      return ExitCode::Input;
+    }
+    const auto& explanation = injection->explanation;
+    notes += line_of(document, explanation, !injection->patch.empty());
+    for (const auto& warning : explanation.warnings)
+      notes += fmt::format("  warning: {}\n", warning);
+    refused = refused || explanation.refused;
+    out.push_back(injection->patch.empty() ? document.json
+                                           : apply(document.json, injection->patch));
+  }
+  const auto printed = print_documents(out, flags.output);
+  if (!printed) throw std::runtime_error(printed.error());
+  fmt::print("{}", *printed);
+  fmt::print(stderr, "{}", notes);
+  if (refused) {
+    complain("inject", "a pod above would be refused by admission");
+    return ExitCode::Negative;
+  }
+  return ExitCode::Ok;
+}
+
+}  // namespace
+
+void add_inject_command(CLI::App& app, ExitCode& exit) {
+  auto flags = std::make_shared<OfflineFlags>();
+  CLI::App* command = app.add_subcommand(
+      "inject",
+      "Print manifests as admission would change them: every kind that has a pod template.\n"
+      "  gobuildenv inject -e env.yaml -f job.yaml | kubectl apply -f -\n"
+      "  kubectl get gobuildenv,job -o yaml | gobuildenv inject -f -\n"
+      "What was done to each object is said on standard error; other kinds pass unchanged.\n"
+      "Exit: 0 printed; 1 an environment is invalid or a pod would be refused; 2 wrong usage;\n"
+      "3 unreadable input.");
+  add_offline_flags(*command, *flags, {"yaml", "json"}, true);
+  command->get_option("--filename")->required();
+  command->callback([flags, &exit] { exit = run(*flags); });
+}
+
+}  // namespace gobuildenv::cli

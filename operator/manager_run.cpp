@@ -1,0 +1,287 @@
+#include <fmt/format.h>
+#include <malloc.h>
+#include <pthread.h>
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <csignal>
+#include <cstdlib>
+#include <fstream>
+#include <iterator>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <utility>
+
+#include "controllers/manager.hpp"
+#include "goenv/proxy_list.hpp"
+#include "kube/config_loader.hpp"
+#include "kube/health.hpp"
+#include "kube/http_server.hpp"
+#include "kube/make_client.hpp"
+#include "kube/metrics.hpp"
+#include "kube/web_transport.hpp"
+#include "operator/certificate_files.hpp"
+#include "operator/logging.hpp"
+#include "operator/manager_options.hpp"
+#include "operator/webhook_service.hpp"
+
+namespace gobuildenv::cli {
+
+namespace {
+
+std::string environment(const char* name) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? std::string() : std::string(value);
+}
+
+/// Unique per process, readable in a Lease: host name and something random.
+std::string identity(const kube::Random& random) {
+  std::array<char, 256> host{};
+  if (gethostname(host.data(), host.size() - 1) != 0) host[0] = '\0';
+  return fmt::format("{}_{:08x}", host.data(), static_cast<std::uint32_t>(random() * 4294967296.0));
+}
+
+/// SIGTERM and SIGINT are blocked everywhere and waited for in one thread; the second one ends the
+/// process at once.
+class Signals {
+ public:
+  Signals() {
+    sigemptyset(&set_);
+    sigaddset(&set_, SIGTERM);
+    sigaddset(&set_, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &set_, nullptr);
+    std::signal(SIGPIPE, SIG_IGN);
+  }
+  template <class F>
+  void on_first(F callback) {
+    // Detached: it lives as long as the process, and after the first signal it only ends it.
+    std::thread([set = set_, callback = std::move(callback)] {
+      int signal = 0;
+      sigwait(&set, &signal);
+      spdlog::info("stopping signal={}", signal);
+      callback();
+      sigwait(&set, &signal);
+      _exit(128 + signal);
+    }).detach();
+  }
+
+ private:
+  sigset_t set_{};
+};
+
+struct Servers {
+  std::unique_ptr<kube::HttpServer> metrics;
+  std::unique_ptr<kube::HttpServer> health;
+};
+
+tl::expected<std::unique_ptr<kube::HttpServer>, std::string> listen(
+    const char* flag, const std::string& bind, kube::HttpServer::Handler handler) {
+  const auto address = parse_bind(bind);
+  if (!address) return tl::unexpected(fmt::format("{}: {}", flag, address.error()));
+  if (!address->enabled) return nullptr;
+  kube::HttpServerOptions options;
+  if (!address->host.empty()) options.address = address->host;
+  options.port = address->port;
+  auto server = kube::HttpServer::start(options, std::move(handler));
+  if (!server) return tl::unexpected(fmt::format("{}: {}", flag, server.error()));
+  return std::move(*server);
+}
+
+tl::expected<std::string, std::string> read_pem(const std::string& path) {
+  if (path.empty()) return std::string();
+  std::ifstream in(path, std::ios::binary);
+  std::string text{std::istreambuf_iterator<char>(in), {}};
+  if (text.find("-----BEGIN CERTIFICATE-----") == std::string::npos) {
+    return tl::unexpected(fmt::format("--module-proxy-ca: {} holds no PEM certificate", path));
+  }
+  return text;
+}
+
+controllers::WebTransportFactory web_transports(std::string ca) {
+  return [ca = std::move(ca)](const std::string& url) {
+    kube::WebOptions options;
+    options.base_url = url;
+    options.extra_ca = ca;
+    options.proxy_url = http_proxy_for(url, environment);
+    return kube::make_web_transport(std::move(options));
+  };
+}
+
+/// Two short-lived threads' worth of arenas: the default of eight per core keeps what each once
+/// used.
+void cap_malloc() {
+  mallopt(M_ARENA_MAX, 2);
+  mallopt(M_TRIM_THRESHOLD, 256 * 1024);
+}
+
+int fail(ExitCode code, const std::string& text) {
+  fmt::print(stderr, "gobuildenv manager: {}\n", text);
+  return static_cast<int>(code);
+}
+
+controllers::ManagerOptions manager_options(const ManagerFlags& flags,
+                                            std::vector<goenv::Proxy> proxies, std::string ca) {
+  controllers::ManagerOptions options;
+  options.watch_namespace = flags.watch_namespace;
+  options.leader_election = flags.leader_elect;
+  options.workers = flags.workers;
+  options.defaults.proxies = proxies;
+  options.defaults.sum_db = flags.sum_db;
+  options.resolver.proxies = std::move(proxies);
+  options.web_transport = web_transports(std::move(ca));
+  options.certificates = !flags.cert_dir.empty() ? controllers::CertificateMode::Files
+                         : flags.cert_external   ? controllers::CertificateMode::Secret
+                                                 : controllers::CertificateMode::SelfManaged;
+  options.secret_name = flags.cert_secret;
+  options.service_name = flags.webhook_service;
+  options.mutating_configuration = flags.webhook_config;
+  options.validating_configuration = flags.webhook_config;
+  return options;
+}
+
+int run(const ManagerFlags& flags) {
+  auto proxies = goenv::parse_proxy_list(flags.module_proxy);
+  if (!proxies) return fail(ExitCode::Usage, "--module-proxy: " + proxies.error());
+  auto ca = read_pem(flags.module_proxy_ca);
+  if (!ca) return fail(ExitCode::Input, ca.error());
+
+  kube::LoadOptions load;
+  load.kubeconfig = flags.kubeconfig;
+  load.context = flags.context;
+  const auto config = kube::load_cluster_config(load);
+  if (!config) return fail(ExitCode::Input, config.error().text());
+
+  kube::RealClock clock;
+  const kube::Random random = kube::make_random();
+  auto parts = kube::make_client_parts(*config, clock);
+  if (!parts) return fail(ExitCode::Input, parts.error().text());
+
+  kube::Metrics metrics;
+  kube::HealthChecks live("healthz");
+  kube::HealthChecks ready("readyz");
+  kube::StopSignal stop;
+
+  // Probes first: a kubelet asks while the caches fill.
+  std::atomic<bool> draining{false};
+  ready.add("shutdown", [&draining]() -> std::optional<std::string> {
+    if (draining) return "stopping";
+    return std::nullopt;
+  });
+  Servers servers;
+  auto health = listen("--health-bind", flags.health_bind, [&](std::string_view target) {
+    auto answer = target.starts_with("/readyz") ? ready.answer(target) : live.answer(target);
+    return kube::HttpAnswer{answer.status, "text/plain; charset=utf-8", std::move(answer.body)};
+  });
+  if (!health) return fail(ExitCode::Input, health.error());
+  servers.health = std::move(*health);
+  auto exposition = listen("--metrics-bind", flags.metrics_bind, [&](std::string_view target) {
+    if (target.substr(0, target.find('?')) != "/metrics") {
+      return kube::HttpAnswer{404, "text/plain; charset=utf-8", "only /metrics is here\n"};
+    }
+    return kube::HttpAnswer{200, kube::Metrics::kContentType, metrics.text()};
+  });
+  if (!exposition) return fail(ExitCode::Input, exposition.error());
+  servers.metrics = std::move(*exposition);
+
+  auto options = manager_options(flags, std::move(*proxies), std::move(*ca));
+  options.identity = identity(random);
+  options.own_namespace = !flags.own_namespace.empty()            ? flags.own_namespace
+                          : !environment("POD_NAMESPACE").empty() ? environment("POD_NAMESPACE")
+                                                                  : config->ns;
+
+  std::unique_ptr<WebhookService> webhook;
+  controllers::Manager* manager_to_stop = nullptr;
+  std::atomic<bool> broken{false};
+  options.on_certificate = [&](const webhooks::certificates::KeyPair& pair) {
+    if (const auto used = webhook->use(pair); !used) {
+      spdlog::error("the webhook cannot serve error=\"{}\"", used.error());
+      if (!webhook->serving()) {
+        broken = true;
+        manager_to_stop->request_stop();
+      }
+    }
+  };
+  const auto use_certificate = options.on_certificate;
+  const std::string own_namespace = options.own_namespace;
+  const std::string self = options.identity;
+
+  controllers::ManagerEdges edges{[&](kube::WriteFence fence) {
+                                    kube::ClientOptions client;
+                                    client.fence = std::move(fence);
+                                    client.clock = &clock;
+                                    client.stop = &stop;
+                                    client.random = random;
+                                    client.count = [&metrics](const std::string& code,
+                                                              const std::string& method,
+                                                              const std::string& host) {
+                                      metrics.count_request(code, method, host);
+                                    };
+                                    return kube::make_client(*parts, std::move(client));
+                                  },
+                                  clock, metrics, random};
+
+  Signals signals;
+  controllers::Manager manager(std::move(options), std::move(edges));
+  manager_to_stop = &manager;
+
+  WebhookService::Options service;
+  service.server.address = flags.webhook_address;
+  service.server.port = flags.webhook_port;
+  service.server.threads = flags.webhook_threads;
+  service.server.min_tls = flags.tls_min_version == "1.3" ? webhooks::server::TlsVersion::Tls13
+                                                          : webhooks::server::TlsVersion::Tls12;
+  service.excluded_namespaces = {"kube-system", own_namespace};
+  webhook = std::make_unique<WebhookService>(std::move(service), manager.lookup(), metrics);
+  manager.add_checks(live, ready);
+  ready.add("webhook", [&webhook]() -> std::optional<std::string> {
+    if (webhook->serving()) return std::nullopt;
+    return "no certificate yet, or the port cannot be bound";
+  });
+
+  std::optional<CertificateFiles> files;
+  if (!flags.cert_dir.empty()) {
+    files.emplace(flags.cert_dir, std::chrono::seconds(2), metrics);
+    auto pair = files->read();
+    if (!pair) return fail(ExitCode::Input, "--cert-dir: " + pair.error());
+    if (auto used = webhook->use(*pair); !used) return fail(ExitCode::Input, used.error());
+    files->follow(std::move(*pair), use_certificate);
+  }
+
+  signals.on_first([&manager] { manager.request_stop(); });
+  spdlog::info("manager starts identity={} namespace={} server={}", self, own_namespace,
+               parts->host);
+  manager.start();
+  const auto end = manager.wait();
+
+  draining = true;
+  webhook->begin_drain();
+  const auto drained = clock.now() + std::chrono::seconds(flags.drain_seconds);
+  manager.stop_controllers();
+  // With the workers gone there is nothing left that writes: the next leader need not wait for the
+  // webhook to drain.
+  manager.release_lease();
+  if (!broken) std::this_thread::sleep_until(drained);
+  files.reset();
+  webhook->stop(std::chrono::seconds(5));
+  stop.stop();
+  servers = {};
+  if (broken) return static_cast<int>(ExitCode::Input);
+  if (end == controllers::Manager::End::LostLease) return static_cast<int>(ExitCode::LostLease);
+  spdlog::info("stopped");
+  return static_cast<int>(ExitCode::Ok);
+}
+
+}  // namespace
+
+ExitCode run_manager(const ManagerFlags& flags) {
+  cap_malloc();
+  set_up_logging(flags.log_format, flags.log_level);
+  return static_cast<ExitCode>(run(flags));
+}
+
+}  // namespace gobuildenv::cli
