@@ -59,9 +59,9 @@ ClusterEnvironments::Answer ClusterEnvironments::serve(std::string_view ns, std:
   served->name = name;
   served->revision = revision;
   served->config_map = config_map;
-  served->pod_json = record->value->pod_json;
-  if (environment->value->selecting) {
-    served->pod_selector = environment->value->selecting->selector;
+  served->pod_json = std::make_shared<const std::string>(record->value->pod_json.text());
+  if (environment->value->rare().selecting) {
+    served->pod_selector = environment->value->rare().selecting->selector;
   }
   return {Found::Yes, std::move(served)};
 }
@@ -74,8 +74,8 @@ std::vector<std::shared_ptr<const ServedEnvironment>> ClusterEnvironments::selec
   list.options.ns = ns;
   const auto item = [&](std::string_view json) {
     const auto environment = controllers::decode_environment(json);
-    if (!environment || !environment->value->selecting ||
-        !controllers::selects(environment->value->selecting->selector, labels)) {
+    if (!environment || !environment->value->rare().selecting ||
+        !controllers::selects(environment->value->rare().selecting->selector, labels)) {
       return;
     }
     auto answer = serve(ns, environment->meta.key.name, std::string(json));
