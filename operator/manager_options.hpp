@@ -48,10 +48,6 @@ struct BindAddress {
 };
 tl::expected<BindAddress, std::string> parse_bind(const std::string& text);
 
-/// The HTTP proxy for a request to `url` by the usual variables, as Go's net/http reads them: by
-/// scheme, NO_PROXY's hosts, domain suffixes and "*". `env` gives "" for what is not set.
-std::string http_proxy_for(const std::string& url, std::string (*env)(const char* name));
-
 /// Runs the manager until it is told to stop or loses its lease.
 ExitCode run_manager(const ManagerFlags& flags);
 

@@ -24,6 +24,7 @@
 #include "kube/http_server.hpp"
 #include "kube/make_client.hpp"
 #include "kube/metrics.hpp"
+#include "kube/proxy_environment.hpp"
 #include "kube/web_transport.hpp"
 #include "operator/certificate_files.hpp"
 #include "operator/logging.hpp"
@@ -107,7 +108,9 @@ controllers::WebTransportFactory web_transports(std::string ca) {
     kube::WebOptions options;
     options.base_url = url;
     options.extra_ca = ca;
-    options.proxy_url = http_proxy_for(url, environment);
+    if (const auto parsed = kube::parse_url(url)) {
+      options.proxy_url = kube::proxy_from_environment(*parsed, environment);
+    }
     return kube::make_web_transport(std::move(options));
   };
 }
