@@ -41,6 +41,7 @@ std::chrono::system_clock::time_point FakeClock::wall_now() const noexcept {
 
 void FakeClock::wait_until(std::unique_lock<std::mutex>& lock, std::condition_variable& wake,
                            TimePoint until) {
+  ++looks_;
   if (now() >= until) return;
   wake.wait_for(lock, std::chrono::milliseconds(1));
 }

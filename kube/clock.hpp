@@ -3,6 +3,7 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <cstdint>
 #include <functional>
 #include <mutex>
 
@@ -59,11 +60,15 @@ class FakeClock final : public Clock {
   void suspend(Duration by) noexcept;
   /// Somebody set the wall clock; the other two do not notice.
   void jump_wall(Duration by) noexcept;
+  /// How often a waiter has looked at the clock. A test that advances step by step waits for this
+  /// to grow, so that a busy machine does not make its threads miss a step.
+  [[nodiscard]] std::uint64_t looks() const noexcept { return looks_.load(); }
 
  private:
   std::atomic<Duration::rep> monotonic_;
   std::atomic<Duration::rep> boot_;
   std::atomic<Duration::rep> wall_;
+  std::atomic<std::uint64_t> looks_{0};
 };
 
 /// A stop request that sleepers notice at once. One owner calls stop(); any number of threads

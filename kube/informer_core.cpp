@@ -3,7 +3,6 @@
 #include <malloc.h>
 #include <spdlog/spdlog.h>
 
-#include <exception>
 #include <utility>
 
 #include "kube/list_page.hpp"
@@ -163,8 +162,7 @@ WatchInput InformerCore::list_page(const WatchAction& action) {
   options.continue_token = action.continue_token;
   auto page = client_.list(options_.type, options, clock_.now() + options_.list_timeout);
   if (!page) return failed(Input::ListFailed, std::move(page.error()));
-  auto info =
-      split_list(page->body, [&](std::string_view item) { guarded([&] { cache_.stage(item); }); });
+  auto info = split_list(page->body, [&](std::string_view item) { cache_.stage(item); });
   if (!info) {
     Error error;
     error.message = std::move(info.error());
@@ -252,28 +250,22 @@ WatchInput InformerCore::handle_line(std::string_view line) {
     input.initial_events_end = identity->initial_events_end;
   }
   input.kind = event->type == WatchEvent::Type::Bookmark ? Input::Bookmark : Input::Event;
-  if (event->type == WatchEvent::Type::Bookmark) return input;
-  guarded([&] {
-    if (event->type == WatchEvent::Type::Deleted) {
+  switch (event->type) {
+    case WatchEvent::Type::Deleted:
       cache_.remove(event->object);
-    } else if (state_.phase == WatchState::Phase::Streaming) {
-      cache_.stage(event->object);
-    } else {
-      cache_.upsert(event->object);
-    }
-  });
-  return input;
-}
-
-/// One object never ends the watch, whatever an index function does with it.
-void InformerCore::guarded(const std::function<void()>& apply) {
-  try {
-    apply();
-  } catch (const std::exception& error) {
-    metrics_.decode_errors.add();
-    spdlog::error("object skipped resource={} error={}", resource_label(options_.type),
-                  error.what());
+      break;
+    case WatchEvent::Type::Added:
+    case WatchEvent::Type::Modified:
+      if (state_.phase == WatchState::Phase::Streaming) {
+        cache_.stage(event->object);
+      } else {
+        cache_.upsert(event->object);
+      }
+      break;
+    default:
+      break;
   }
+  return input;
 }
 
 void InformerCore::touch() { last_event_.store(clock_.now().time_since_epoch().count()); }

@@ -79,7 +79,6 @@ class InformerCore {
   void resync_if_due();
   void schedule_resync();
   void touch();
-  void guarded(const std::function<void()>& apply);
 
   Client& client_;
   Clock& clock_;

@@ -55,19 +55,30 @@ void ObjectCache::call(const AnyChangeHandler& handler, const AnyChange& change)
   }
 }
 
-std::optional<StoredItem> ObjectCache::decode(std::string_view json, const ObjectMeta& meta) {
-  std::string why;
+bool ObjectCache::guarded(const ObjectMeta& meta, const std::function<void()>& step) const {
   try {
-    auto decoded = decoder_(json);
-    if (decoded) return StoredItem{meta, std::move(decoded->value)};
-    why = std::move(decoded.error());
+    step();
+    return true;
   } catch (const std::exception& error) {
-    why = error.what();
+    skipped(meta, error.what());
+    return false;
   }
+}
+
+void ObjectCache::skipped(const ObjectMeta& meta, std::string_view why) const {
   metrics_.decode_errors.add();
   spdlog::warn("object skipped resource={} namespace={} name={} error={}", resource_, meta.key.ns,
                meta.key.name, why);
-  return std::nullopt;
+}
+
+std::optional<StoredItem> ObjectCache::decode(std::string_view json, const ObjectMeta& meta) {
+  tl::expected<StoredItem, std::string> decoded;
+  if (!guarded(meta, [&] { decoded = decoder_(json); })) return std::nullopt;
+  if (!decoded) {
+    skipped(meta, decoded.error());
+    return std::nullopt;
+  }
+  return StoredItem{meta, std::move(decoded->value)};
 }
 
 void ObjectCache::dispatch(const ObjectKey& key, AnyValue old_value, AnyValue new_value,
@@ -119,7 +130,8 @@ void ObjectCache::stage(std::string_view json) {
     return;
   }
   if (present.newer) return;
-  const auto old = store_.put(meta, item->value, false);
+  std::optional<StoredItem> old;
+  if (!guarded(meta, [&] { old = store_.put(meta, item->value, false); })) return;
   store_.mark(meta.key, epoch_);
   dispatch_put(meta, old, item->value, Origin::InitialList);
 }
@@ -150,7 +162,8 @@ void ObjectCache::commit_replace(std::string_view version) {
       done.push_back({{key, {}, {}}, std::move(old), nullptr});
     }
     for (auto& entry : staged) {
-      auto old = batch.put(entry.meta, entry.value);
+      std::optional<StoredItem> old;
+      if (!guarded(entry.meta, [&] { old = batch.put(entry.meta, entry.value); })) continue;
       done.push_back({std::move(entry.meta), std::move(old), std::move(entry.value)});
     }
   }
@@ -194,7 +207,8 @@ void ObjectCache::upsert(std::string_view json) {
   if (present.newer) return;
   auto item = decode(json, meta);
   if (!item) return;
-  const auto old = store_.put(meta, item->value, false);
+  std::optional<StoredItem> old;
+  if (!guarded(meta, [&] { old = store_.put(meta, item->value, false); })) return;
   publish_size();
   dispatch_put(meta, old, item->value, Origin::Watch);
 }
@@ -251,7 +265,8 @@ void ObjectCache::observe_write(std::string_view json) {
   if (applied.at_least(written) || present.newer) return;
   auto item = decode(json, meta);
   if (!item) return;
-  const auto old = store_.put(meta, item->value, true);
+  std::optional<StoredItem> old;
+  if (!guarded(meta, [&] { old = store_.put(meta, item->value, true); })) return;
   publish_size();
   dispatch_put(meta, old, item->value, Origin::OwnWrite);
 }

@@ -87,6 +87,10 @@ class ObjectCache {
     Clock::TimePoint expires{};
   };
 
+  /// Runs a step with an object; false, counted and logged, when it throws: one object never
+  /// breaks a list or a watch, whatever decoder or index functions do with it.
+  bool guarded(const ObjectMeta& meta, const std::function<void()>& step) const;
+  void skipped(const ObjectMeta& meta, std::string_view why) const;
   std::optional<StoredItem> decode(std::string_view json, const ObjectMeta& meta);
   void call(const AnyChangeHandler& handler, const AnyChange& change) const;
   void expect(const ObjectKey& key, Expected expected);

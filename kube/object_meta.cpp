@@ -21,15 +21,21 @@ struct Reader {
     return true;
   }
 
+  /// JSON's null, which counts as absent. What only begins like it is an error.
+  bool is_null(ondemand::value& value, std::string_view field) {
+    bool null = false;
+    return failed(value.is_null().get(null), field) || null;
+  }
+
   void text(ondemand::value& value, std::string_view field, std::string& out) {
-    if (value.is_null()) return;
+    if (is_null(value, field)) return;
     std::string_view view;
     if (!failed(value.get_string().get(view), field)) out = view;
   }
 
   void strings(ondemand::value& value, std::string_view field,
                std::map<std::string, std::string>& out) {
-    if (value.is_null()) return;
+    if (is_null(value, field)) return;
     ondemand::object object;
     if (failed(value.get_object().get(object), field)) return;
     for (auto member : object) {
@@ -53,7 +59,7 @@ struct Reader {
       if (field == "kind") text(value, "ownerReferences.kind", out.kind);
       if (field == "name") text(value, "ownerReferences.name", out.name);
       if (field == "uid") text(value, "ownerReferences.uid", out.uid);
-      if (field == "controller" && !value.is_null()) {
+      if (field == "controller" && !is_null(value, "ownerReferences.controller")) {
         if (failed(value.get_bool().get(out.controller), "ownerReferences.controller")) return;
       }
       if (!error.empty()) return;
@@ -61,7 +67,7 @@ struct Reader {
   }
 
   void owners(ondemand::value& value, std::vector<OwnerReference>& out) {
-    if (value.is_null()) return;
+    if (is_null(value, "ownerReferences")) return;
     ondemand::array array;
     if (failed(value.get_array().get(array), "ownerReferences")) return;
     for (auto element : array) {
@@ -73,7 +79,7 @@ struct Reader {
   }
 
   void list(ondemand::value& value, std::string_view field, std::vector<std::string>& out) {
-    if (value.is_null()) return;
+    if (is_null(value, field)) return;
     ondemand::array array;
     if (failed(value.get_array().get(array), field)) return;
     for (auto element : array) {
@@ -134,7 +140,7 @@ tl::expected<ObjectIdentity, std::string> decode_identity(std::string_view json)
     if (key == "namespace") reader.text(value, key, identity.meta.key.ns);
     if (key == "uid") reader.text(value, key, identity.meta.uid);
     if (key == "resourceVersion") reader.text(value, key, identity.meta.resource_version);
-    if (key == "deletionTimestamp") identity.deleting = !value.is_null();
+    if (key == "deletionTimestamp") identity.deleting = !reader.is_null(value, key);
     if (key == "annotations") {
       std::map<std::string, std::string> annotations;
       reader.strings(value, key, annotations);

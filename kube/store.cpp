@@ -93,6 +93,8 @@ std::optional<StoredItem> Store::erase(const ObjectKey& key) {
 }
 
 std::optional<StoredItem> Store::put_locked(const ObjectMeta& meta, AnyValue value, bool ahead) {
+  // First what may throw: an index function of somebody else's.
+  const IndexKeys keys = index_keys(meta.key, value.get());
   auto entry = StoreEntry::make(intern(meta.key.ns), meta, std::move(value));
   entry->ahead = ahead;
   StoreEntry* raw = entry.get();
@@ -110,7 +112,7 @@ std::optional<StoredItem> Store::put_locked(const ObjectMeta& meta, AnyValue val
     entries_.insert(std::move(node));
     release(former_ns);
   }
-  index(raw, meta.key);
+  index(raw, keys);
   return old;
 }
 
@@ -153,22 +155,40 @@ void Store::confirm(const ObjectKey& key) {
   if (found != entries_.end()) (*found)->ahead = false;
 }
 
-void Store::index(StoreEntry* entry, const ObjectKey& key) {
-  for (auto& data : indexes_) {
-    data.definition.keys(key, entry->value.get(), [&](std::string_view value) {
-      data.buckets[std::string(value)].insert(entry);
-    });
+Store::IndexKeys Store::index_keys(const ObjectKey& key, const void* value) const {
+  IndexKeys keys(indexes_.size());
+  for (std::size_t i = 0; i < indexes_.size(); ++i) {
+    indexes_[i].definition.keys(key, value,
+                                [&](std::string_view text) { keys[i].emplace_back(text); });
+  }
+  return keys;
+}
+
+void Store::index(StoreEntry* entry, const IndexKeys& keys) {
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    for (const auto& text : keys[i]) indexes_[i].buckets[text].insert(entry);
   }
 }
 
 void Store::unindex(StoreEntry* entry, const ObjectKey& key) {
-  for (auto& data : indexes_) {
-    data.definition.keys(key, entry->value.get(), [&](std::string_view value) {
-      const auto bucket = data.buckets.find(std::string(value));
-      if (bucket == data.buckets.end()) return;
+  IndexKeys keys;
+  try {
+    keys = index_keys(key, entry->value.get());
+  } catch (...) {
+    // It did not throw when the entry was stored. Nothing may point to what is about to be freed.
+    for (auto& data : indexes_) {
+      for (auto& [text, bucket] : data.buckets) bucket.erase(entry);
+    }
+    return;
+  }
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    auto& buckets = indexes_[i].buckets;
+    for (const auto& text : keys[i]) {
+      const auto bucket = buckets.find(text);
+      if (bucket == buckets.end()) continue;
       bucket->second.erase(entry);
-      if (bucket->second.empty()) data.buckets.erase(bucket);
-    });
+      if (bucket->second.empty()) buckets.erase(bucket);
+    }
   }
 }
 

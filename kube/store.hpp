@@ -99,7 +99,9 @@ class Store {
 
   std::optional<StoredItem> put_locked(const ObjectMeta& meta, AnyValue value, bool ahead);
   std::optional<StoredItem> erase_locked(const ObjectKey& key);
-  void index(StoreEntry* entry, const ObjectKey& key);
+  using IndexKeys = std::vector<std::vector<std::string>>;  ///< for each index
+  IndexKeys index_keys(const ObjectKey& key, const void* value) const;
+  void index(StoreEntry* entry, const IndexKeys& keys);
   void unindex(StoreEntry* entry, const ObjectKey& key);
   const NamespaceName* intern(const std::string& ns);
   void release(const NamespaceName* ns);

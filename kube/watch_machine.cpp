@@ -33,7 +33,6 @@ class Transition {
         return list_failed();
       case Input::Opened:
         state_.opened = now_;
-        state_.progressed = false;
         return read();
       case Input::OpenFailed:
         return state_.phase == Phase::Streaming ? streaming_open_failed() : watch_open_failed();
@@ -84,6 +83,7 @@ class Transition {
     }
     state_.pages = 0;
     state_.page_version.clear();
+    state_.progressed = false;
     WatchAction action;
     action.resource_version = state_.list_version;
     if (config_.streaming_list && !state_.streaming_refused && !state_.list_instead_once) {
@@ -102,6 +102,7 @@ class Transition {
   }
 
   WatchStep watch(StoreEffect effect = StoreEffect::None) {
+    state_.progressed = false;
     WatchAction action;
     action.kind = Action::OpenWatch;
     action.resource_version = state_.version;

@@ -46,7 +46,7 @@ struct WatchState {
   bool list_instead_once = false;  ///< the last streaming list failed inside: list this time
   int pages = 0;                   ///< pages read of the current list
   std::string page_version;        ///< of its first page: what the whole list is at least as new as
-  bool progressed = false;         ///< the current stream has shown something
+  bool progressed = false;         ///< the stream asked for last has shown something
   Clock::TimePoint opened{};       ///< when the current stream opened
   int barren = 0;                  ///< streams in a row which ended badly and showed nothing
   Clock::Duration backoff{};       ///< the next delay without jitter; 0: the initial one

@@ -48,6 +48,7 @@ TEST(ObjectMeta, WrongTypesAreNamed) {
         Case{R"({"metadata":{"labels":[]}})", "metadata.labels"},
         Case{R"({"metadata":{"generation":"1"}})", "metadata.generation"},
         Case{R"({"metadata":{"ownerReferences":[1]}})", "metadata.ownerReferences"},
+        Case{R"({"metadata":{"deletionTimestamp":nul,"x":1}})", "metadata.deletionTimestamp"},
         Case{R"({"metadata":[]})", "metadata"}, Case{"[]", "metadata"}, Case{"", "metadata"},
         Case{R"({"metadata":{"name":"a")", "metadata"}}) {
     const auto header = decode_header(json);
