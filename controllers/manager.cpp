@@ -236,8 +236,9 @@ struct Manager::Impl {
       return;
     }
     for (const auto& record : {change.old_value, change.new_value}) {
-      if (record && !record->environment.empty()) {
-        environment_controller.queue().add({change.key.ns, record->environment});
+      if (!record) continue;
+      for (std::string& name : environments_of(change.key, *record)) {
+        environment_controller.queue().add({change.key.ns, std::move(name)});
       }
     }
   }

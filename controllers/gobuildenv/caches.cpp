@@ -1,5 +1,9 @@
 #include "controllers/gobuildenv/caches.hpp"
 
+#include <algorithm>
+
+#include "goenv/revision.hpp"
+
 namespace gobuildenv::controllers {
 
 std::string environment_index_key(std::string_view ns, std::string_view environment) {
@@ -9,11 +13,39 @@ std::string environment_index_key(std::string_view ns, std::string_view environm
   return out;
 }
 
+namespace {
+
+constexpr std::uint64_t kBuckets = 2048;
+constexpr const char* kBucketIndex = "bucket";
+
+std::string bucket(std::uint64_t environment_hash) {
+  return std::to_string(environment_hash % kBuckets);
+}
+
+}  // namespace
+
 kube::Index<ConfigMapRecord> config_map_index() {
-  return {std::string(kEnvironmentIndex),
-          [](const kube::ObjectKey& key, const ConfigMapRecord& record) {
-            return std::vector{environment_index_key(key.ns, record.environment)};
+  return {kBucketIndex, [](const kube::ObjectKey&, const ConfigMapRecord& record) {
+            return std::vector{bucket(record.environment)};
           }};
+}
+
+std::vector<kube::Decoded<ConfigMapRecord>> config_maps_of(
+    const kube::Informer<ConfigMapRecord>& config_maps, const kube::ObjectKey& environment) {
+  std::vector<kube::Decoded<ConfigMapRecord>> out;
+  const std::uint64_t hash = environment_hash(environment.name);
+  for (const auto& record : config_maps.by_index(kBucketIndex, bucket(hash))) {
+    if (record->environment != hash) continue;
+    const std::string name = record->is_export
+                                 ? record->rare().export_name
+                                 : goenv::config_map_name(environment.name, record->hash);
+    // The same environment name in another namespace has the same hash: the key decides.
+    auto item = config_maps.find({environment.ns, name});
+    if (item && item->value == record) out.push_back(std::move(*item));
+  }
+  std::sort(out.begin(), out.end(),
+            [](const auto& a, const auto& b) { return a.meta.key.name < b.meta.key.name; });
+  return out;
 }
 
 kube::Index<PodRecord> pod_index() {

@@ -2,26 +2,32 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "controllers/gobuildenv/records.hpp"
 #include "kube/informer.hpp"
 
-/// The shared caches and their index.
+/// The shared caches and their indexes.
 namespace gobuildenv::controllers {
 
-/// Name of the index of ConfigMaps and pods by environment; values are environment_index_key().
+/// Name of the index of pods by environment_index_key().
 inline constexpr std::string_view kEnvironmentIndex = "environment";
 
 /// "<namespace>/<environment>".
 std::string environment_index_key(std::string_view ns, std::string_view environment);
 
-kube::Index<ConfigMapRecord> config_map_index();
 kube::Index<PodRecord> pod_index();
+/// By a bucket of environments: an index entry for each of 10,000 would cost as much as the record.
+kube::Index<ConfigMapRecord> config_map_index();
 
 struct Caches {
   kube::Informer<EnvironmentRecord>& environments;
   kube::Informer<ConfigMapRecord>& config_maps;
   kube::Informer<PodRecord>& pods;
 };
+
+/// The ConfigMaps in the cache that belong to an environment by label and name, ordered by name.
+std::vector<kube::Decoded<ConfigMapRecord>> config_maps_of(
+    const kube::Informer<ConfigMapRecord>& config_maps, const kube::ObjectKey& environment);
 
 }  // namespace gobuildenv::controllers

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
-#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -28,20 +27,20 @@ ConfigMapFact fact_of(const kube::ObjectMeta& meta, const ConfigMapRecord& recor
                      .uid = meta.uid,
                      .resource_version = meta.resource_version,
                      .hash = record.hash,
-                     .salt = record.salt,
-                     .revision = record.revision,
+                     .salt = record.rare().salt,
+                     .revision = record.rare().revision,
                      .created = record.created,
                      .intact = record.intact,
                      .deleting = record.deleting,
                      .ownership = Ownership::Foreign,
                      .is_export = record.is_export,
                      .pod_json = {}};
-  if (record.owner_uid == environment_uid) {
+  if (record.owner == Uid::of(environment_uid)) {
     fact.ownership = Ownership::Ours;
-  } else if (!record.owner_uid.empty()) {
+  } else if (!record.owner.empty()) {
     fact.ownership = Ownership::Previous;
   }
-  if (with_pod_json && record.pod_json) fact.pod_json = *record.pod_json;
+  if (with_pod_json) fact.pod_json = record.pod_json.text();
   return fact;
 }
 
@@ -65,33 +64,25 @@ std::optional<EnvironmentReconciler::Gathered> EnvironmentReconciler::gather(
   const EnvironmentRecord& record = *found->value;
   Gathered out;
   out.resource_version = found->meta.resource_version;
-  out.spec = record.spec;
+  out.spec = record.rare().spec;
   EnvironmentFacts& facts = out.facts;
   facts.name = key.name;
   facts.uid = found->meta.uid;
   facts.generation = record.generation;
   facts.deleting = record.deleting;
-  facts.resolve = record.resolve;
+  facts.resolve = record.rare().resolve;
   facts.history_limit = record.history_limit;
-  facts.export_name = record.export_name;
+  facts.export_name = record.rare().export_name;
   facts.status = unpack_status(record.status);
   facts.now = std::chrono::duration_cast<std::chrono::seconds>(clock_.wall_now().time_since_epoch())
                   .count();
 
-  const std::string index = environment_index_key(key.ns, key.name);
-  for (const auto& config_map : caches_.config_maps.by_index(kEnvironmentIndex, index)) {
-    const std::string name = config_map->is_export
-                                 ? config_map->export_name
-                                 : goenv::config_map_name(key.name, config_map->hash);
-    const auto item = caches_.config_maps.find({key.ns, name});
-    if (!item) continue;
+  for (const auto& item : config_maps_of(caches_.config_maps, key)) {
     facts.config_maps.push_back(
-        fact_of(item->meta, *item->value, facts.uid, !facts.export_name.empty()));
+        fact_of(item.meta, *item.value, facts.uid, !facts.export_name.empty()));
   }
-  // The order of an index is arbitrary; decisions must not depend on it.
-  std::sort(facts.config_maps.begin(), facts.config_maps.end(),
-            [](const auto& a, const auto& b) { return a.name < b.name; });
 
+  const std::string index = environment_index_key(key.ns, key.name);
   const bool disabled = options_.injection_disabled && options_.injection_disabled(key.ns);
   for (const auto& pod : caches_.pods.by_index(kEnvironmentIndex, index)) {
     if (pod->revision) {
@@ -227,7 +218,7 @@ EnvironmentReconciler::Outcome EnvironmentReconciler::adopt_existing(const kube:
   ConfigMapFact fact =
       fact_of(decoded->meta, *decoded->value, facts.uid, !facts.export_name.empty());
   if (fact.ownership == Ownership::Ours && !fact.deleting) {
-    if (!decoded->value->managed || decoded->value->environment != facts.name) {
+    if (!decoded->value->managed || decoded->value->environment != environment_hash(facts.name)) {
       // Without its labels the cache does not see it, and so it would not serve.
       nlohmann::json labels;
       labels[std::string(kManagedByLabel)] = kManagedBy;

@@ -167,7 +167,34 @@ Names& names() {
   return instance;
 }
 
+TextPacker& packer() {
+  static TextPacker instance;
+  return instance;
+}
+
 }  // namespace
+
+const EnvironmentRecord::Rare& EnvironmentRecord::rare() const {
+  static const Rare kNone;
+  return rare_or_null ? *rare_or_null : kNone;
+}
+
+const ConfigMapRecord::Rare& ConfigMapRecord::rare() const {
+  static const Rare kNone;
+  return rare_or_null ? *rare_or_null : kNone;
+}
+
+std::uint64_t environment_hash(std::string_view name) {
+  return std::hash<std::string_view>{}(name);
+}
+
+std::vector<std::string> environments_of(const kube::ObjectKey& key,
+                                         const ConfigMapRecord& record) {
+  std::vector<std::string> out;
+  if (!record.is_export) out.push_back(key.name.substr(0, key.name.rfind('-')));
+  if (!record.rare().environment.empty()) out.push_back(record.rare().environment);
+  return out;
+}
 
 tl::expected<kube::Decoded<EnvironmentRecord>, std::string> decode_environment(
     std::string_view json) {
@@ -177,26 +204,30 @@ tl::expected<kube::Decoded<EnvironmentRecord>, std::string> decode_environment(
   auto record = std::make_shared<EnvironmentRecord>();
   record->generation = metadata.generation;
   record->deleting = !metadata.deletion_timestamp.empty();
-  record->resolve = shorten(metadata.resolve());
   record->status = pack_status(summary->status);
   record->current = summary->status.current;
+  EnvironmentRecord::Rare rare;
+  rare.resolve = shorten(metadata.resolve());
   dom::element spec;
   if (parser().parse(summary->spec_json).get(spec) == simdjson::SUCCESS) {
     record->history_limit = static_cast<std::int32_t>(number(spec, "revisionHistoryLimit", 3));
-    record->export_name = text(spec, "export", "configMapName");
+    rare.export_name = text(spec, "export", "configMapName");
     dom::element selector;
     if (spec["injection"]["podSelector"].get(selector) == simdjson::SUCCESS &&
         selector.is_object()) {
-      record->selecting = std::make_shared<const SelectingEnvironment>(
+      rare.selecting = std::make_shared<const SelectingEnvironment>(
           SelectingEnvironment{metadata.name, decode_selector(selector)});
     }
   }
   const crds::Condition* ready = summary->status.find(crds::kReady);
   if (ready == nullptr || ready->status != crds::ConditionStatus::True ||
       ready->observed_generation != record->generation) {
-    record->spec = std::move(summary->spec_json);
-    record->spec.shrink_to_fit();
-    if (record->spec.empty()) record->spec = "{}";
+    rare.spec = std::move(summary->spec_json);
+    rare.spec.shrink_to_fit();
+    if (rare.spec.empty()) rare.spec = "{}";
+  }
+  if (!rare.resolve.empty() || !rare.spec.empty() || !rare.export_name.empty() || rare.selecting) {
+    record->rare_or_null = std::make_unique<const EnvironmentRecord::Rare>(std::move(rare));
   }
   return kube::Decoded<EnvironmentRecord>{{{std::move(metadata.ns), std::move(metadata.name)},
                                            std::move(metadata.uid),
@@ -209,19 +240,17 @@ tl::expected<kube::Decoded<ConfigMapRecord>, std::string> decode_config_map(std:
   if (!parsed) return tl::unexpected(parsed.error());
   auto record = std::make_shared<ConfigMapRecord>();
   const dom::element& metadata = parsed->metadata;
-  record->environment = text(metadata, "labels", goenv::kEnvLabel);
+  const std::string& name = parsed->meta.key.name;
+  const std::string_view environment = text(metadata, "labels", goenv::kEnvLabel);
+  record->environment = environment_hash(environment);
   record->managed = text(metadata, "labels", kManagedByLabel) == kManagedBy;
-  record->owner_uid = owner_uid(metadata);
+  record->owner = Uid::of(owner_uid(metadata));
   record->created = parse_time(text(metadata, "creationTimestamp"));
   record->deleting = present(metadata, "deletionTimestamp");
-  record->salt = text(metadata, "annotations", goenv::kSaltAnnotation);
+  ConfigMapRecord::Rare rare;
+  rare.salt = text(metadata, "annotations", goenv::kSaltAnnotation);
   const std::string_view content = text(metadata, "annotations", kContentAnnotation);
   record->is_export = !content.empty();
-  const std::string_view generation = text(metadata, "annotations", goenv::kGenerationAnnotation);
-  for (const char digit : generation) {
-    if (digit < '0' || digit > '9') break;
-    record->generation = record->generation * 10 + (digit - '0');
-  }
   std::map<std::string, std::string> data;
   dom::object entries;
   if (parsed->object["data"].get(entries) == simdjson::SUCCESS) {
@@ -230,20 +259,23 @@ tl::expected<kube::Decoded<ConfigMapRecord>, std::string> decode_config_map(std:
       if (value.get(content_text) == simdjson::SUCCESS) data.emplace(key, content_text);
     }
   }
-  const std::string hash = goenv::content_hash(data, record->salt, crds::sha256_hex);
+  const std::string hash = goenv::content_hash(data, rare.salt, crds::sha256_hex);
+  const bool binary = present(parsed->object, "binaryData");
   if (record->is_export) {
     record->hash = content;
-    record->export_name = parsed->meta.key.name;
-    record->revision = text(metadata, "annotations", goenv::kRevisionAnnotation);
-    record->intact = hash == content && !present(parsed->object, "binaryData");
+    record->intact = hash == content && !binary;
+    rare.export_name = name;
+    rare.revision = text(metadata, "annotations", goenv::kRevisionAnnotation);
+    rare.environment = environment;
   } else {
-    const std::size_t dash = parsed->meta.key.name.rfind('-');
-    if (dash != std::string::npos) record->hash = parsed->meta.key.name.substr(dash + 1);
-    record->intact = hash == record->hash && flag(parsed->object, "immutable") &&
-                     !present(parsed->object, "binaryData");
-    if (record->intact) {
-      record->pod_json = std::make_shared<const std::string>(std::move(data["pod.json"]));
-    }
+    const std::size_t dash = name.rfind('-');
+    if (dash != std::string::npos) record->hash = name.substr(dash + 1);
+    record->intact = hash == record->hash && flag(parsed->object, "immutable") && !binary;
+    if (record->intact) record->pod_json = packer().pack(data["pod.json"]);
+    if (std::string_view(name).substr(0, dash) != environment) rare.environment = environment;
+  }
+  if (!rare.salt.empty() || !rare.environment.empty()) {
+    record->rare_or_null = std::make_unique<const ConfigMapRecord::Rare>(std::move(rare));
   }
   return kube::Decoded<ConfigMapRecord>{std::move(parsed->meta), std::move(record)};
 }

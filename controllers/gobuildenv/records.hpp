@@ -5,7 +5,10 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include "controllers/gobuildenv/packed_text.hpp"
+#include "controllers/gobuildenv/uid.hpp"
 #include "goenv/spec.hpp"
 #include "kube/client.hpp"
 #include "kube/decoded.hpp"
@@ -33,35 +36,56 @@ struct SelectingEnvironment {
 /// A GoBuildEnv in the cache.
 struct EnvironmentRecord {
   std::int64_t generation = 0;
-  bool deleting = false;
   std::int32_t history_limit = 3;
-  std::string resolve;  ///< annotation gobuildenv.dev/resolve
+  bool deleting = false;
+  std::string current;  ///< status.revisions.current; ten bytes need no memory of their own
   std::string status;   ///< pack_status()
-  /// JSON text of `spec`, kept only while Ready is not True for this generation: a settled
-  /// environment is not rendered again, and the rare repair reads the object anew.
-  std::string spec;
-  std::string export_name;  ///< spec.export.configMapName
-  std::string current;      ///< status.revisions.current
-  /// Set when spec.injection.podSelector is.
-  std::shared_ptr<const SelectingEnvironment> selecting;
+
+  /// What most environments have nothing of.
+  struct Rare {
+    std::string resolve;  ///< annotation gobuildenv.dev/resolve
+    /// JSON text of `spec`, kept only while Ready is not True for this generation: a settled
+    /// environment is not rendered again, and the rare repair reads the object anew.
+    std::string spec;
+    std::string export_name;  ///< spec.export.configMapName
+    /// Set when spec.injection.podSelector is.
+    std::shared_ptr<const SelectingEnvironment> selecting;
+  };
+  std::unique_ptr<const Rare> rare_or_null;
+  [[nodiscard]] const Rare& rare() const;
 };
 
 /// A ConfigMap of ours in the cache: a revision, or an export for envFrom.
 struct ConfigMapRecord {
-  std::string environment;  ///< label gobuildenv.dev/env
-  bool managed = false;     ///< label app.kubernetes.io/managed-by is ours: the cache can see it
-  std::string export_name;  ///< of an export; a revision's name follows from its hash
-  std::string owner_uid;    ///< uid of the GoBuildEnv that controls it; empty: none does
-  std::string hash;         ///< revision: from the name; export: content_hash it was written with
-  std::string salt;
-  std::string revision;  ///< export: the revision it was made from
-  std::int64_t generation = 0;
+  Uid owner;  ///< of the GoBuildEnv that controls it
+  /// Label gobuildenv.dev/env, hashed: an export's name does not tell it.
+  std::uint64_t environment = 0;
   std::int64_t created = 0;  ///< seconds of the Unix epoch
+  std::string hash;          ///< revision: from the name; export: of the data it was written with
+  PackedText pod_json;       ///< of an intact revision
+  bool managed = false;      ///< label app.kubernetes.io/managed-by is ours: the cache can see it
   bool is_export = false;
   bool intact = false;  ///< the data has the hash, and a revision is immutable
   bool deleting = false;
-  std::shared_ptr<const std::string> pod_json;  ///< of an intact revision
+
+  /// What most revisions have nothing of.
+  struct Rare {
+    std::string salt;
+    std::string export_name;  ///< of an export; a revision's name follows from its hash
+    std::string revision;     ///< export: the revision it was made from
+    /// The label's text, where the name does not begin with it.
+    std::string environment;
+  };
+  std::unique_ptr<const Rare> rare_or_null;
+  [[nodiscard]] const Rare& rare() const;
 };
+
+/// ConfigMapRecord::environment for an environment's name.
+std::uint64_t environment_hash(std::string_view name);
+
+/// Environments that may have to do with a ConfigMap: the one its label names, and the one after
+/// which it is named.
+std::vector<std::string> environments_of(const kube::ObjectKey& key, const ConfigMapRecord& record);
 
 /// A pod that asked for an environment (label gobuildenv.dev/env).
 struct PodRecord {

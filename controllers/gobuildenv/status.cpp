@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
 #include <chrono>
 
 namespace gobuildenv::controllers {
@@ -19,8 +21,21 @@ void put(std::string& out, std::int64_t number) {
   out.push_back(static_cast<char>(rest));
 }
 
+/// Texts that nearly every status has, packed as their place in this list. Only ever read by the
+/// process that wrote them, so the list may change.
+constexpr std::array<std::string_view, 8> kCommon{crds::kReady,       crds::kToolchainResolved,
+                                                  crds::kReconciling, crds::kStalled,
+                                                  "Served",           "Exact",
+                                                  "Resolved",         "1"};
+
+/// A length and the bytes, or the place of a common text: told apart by the lowest bit.
 void put(std::string& out, std::string_view text) {
-  put(out, static_cast<std::int64_t>(text.size()));
+  const auto common = std::find(kCommon.begin(), kCommon.end(), text);
+  if (common != kCommon.end()) {
+    put(out, static_cast<std::int64_t>(common - kCommon.begin()) * 2 + 1);
+    return;
+  }
+  put(out, static_cast<std::int64_t>(text.size()) * 2);
   out.append(text);
 }
 
@@ -48,8 +63,10 @@ class Unpacker {
   }
 
   std::string text() {
-    const auto size = static_cast<std::uint64_t>(number());
-    if (size > rest_.size()) {
+    const auto head = static_cast<std::uint64_t>(number());
+    const std::uint64_t size = head / 2;
+    if (head % 2 == 1 && size < kCommon.size()) return std::string(kCommon[size]);
+    if (head % 2 == 1 || size > rest_.size()) {
       ok_ = false;
       return {};
     }

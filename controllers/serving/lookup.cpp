@@ -16,7 +16,7 @@ using webhooks::ServedEnvironment;
 kube::Index<EnvironmentRecord> selecting_index() {
   return {std::string(kSelectingIndex),
           [](const kube::ObjectKey& key, const EnvironmentRecord& record) {
-            return record.selecting ? std::vector{key.ns} : std::vector<std::string>{};
+            return record.rare().selecting ? std::vector{key.ns} : std::vector<std::string>{};
           }};
 }
 
@@ -60,7 +60,7 @@ ServingLookup::Answer ServingLookup::serve(const kube::Decoded<EnvironmentRecord
     if (!decoded) return {Found::NotServed, nullptr};
     revision = decoded->value;
   }
-  if (!revision->intact || revision->deleting || revision->owner_uid != environment.meta.uid) {
+  if (!revision->intact || revision->deleting || revision->owner != Uid::of(environment.meta.uid)) {
     return {Found::NotServed, nullptr};
   }
   auto served = std::make_shared<ServedEnvironment>();
@@ -68,8 +68,8 @@ ServingLookup::Answer ServingLookup::serve(const kube::Decoded<EnvironmentRecord
   served->name = key.name;
   served->revision = record.current;
   served->config_map = config_map.name;
-  served->pod_json = revision->pod_json;
-  if (record.selecting) served->pod_selector = record.selecting->selector;
+  served->pod_json = std::make_shared<const std::string>(revision->pod_json.text());
+  if (const auto& selecting = record.rare().selecting) served->pod_selector = selecting->selector;
   return {Found::Yes, std::move(served)};
 }
 
@@ -77,8 +77,9 @@ std::vector<std::shared_ptr<const ServedEnvironment>> ServingLookup::selecting(
     std::string_view ns, const webhooks::Labels& labels) const {
   std::vector<std::shared_ptr<const ServedEnvironment>> out;
   for (const auto& record : sources_.environments.by_index(kSelectingIndex, ns)) {
-    if (!selects(record->selecting->selector, labels)) continue;
-    Answer answer = find(ns, record->selecting->name);
+    const SelectingEnvironment& selecting = *record->rare().selecting;
+    if (!selects(selecting.selector, labels)) continue;
+    Answer answer = find(ns, selecting.name);
     if (answer.environment) out.push_back(std::move(answer.environment));
   }
   std::sort(out.begin(), out.end(), [](const auto& a, const auto& b) { return a->name < b->name; });
