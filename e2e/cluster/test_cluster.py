@@ -17,6 +17,7 @@ import tempfile
 import threading
 import time
 import unittest
+import unittest.mock
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -382,6 +383,18 @@ class Plain(unittest.TestCase):
         names = {path.name for path in images._libraries(Path(shutil.which("openssl")))}
         self.assertIn("libcrypto.so.3", names)
         self.assertNotIn("libc.so.6", names)
+
+    def test_a_cable_that_vanishes_by_itself_is_no_error(self):
+        shown = iter(['[{"ifname": "gbe9", "ifalias": "/s/dev"}]', "[]"])
+
+        def fake_run(words):
+            if "delete" in words:
+                raise ClusterError("Cannot find device")
+            return next(shown)
+
+        with unittest.mock.patch.object(network, "run", fake_run):
+            network.disconnect("/s/dev")
+        self.assertEqual(list(shown), [])
 
     def test_address_blocks_are_distinct(self):
         if not shutil.which("ip"):

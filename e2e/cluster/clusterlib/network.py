@@ -65,7 +65,19 @@ def connect(net, keeper_pid, owner):
 
 
 def disconnect(owner):
-    """Remove the owner's cable if it is still there; with it go its addresses and routes."""
-    for link in json.loads(run(["ip", "-json", "link", "show"])):
-        if link.get("ifalias") == owner[:250]:
-            run(["ip", "link", "delete", link["ifname"]])
+    """Remove the owner's cable if it is still there; with it go its addresses and routes.
+
+    The kernel removes it too, some time after the namespace at its other end has died, so it may
+    vanish between the look and the removal.
+    """
+    for name in _cables(owner):
+        try:
+            run(["ip", "link", "delete", name])
+        except ClusterError:
+            if name in _cables(owner):
+                raise
+
+
+def _cables(owner):
+    links = json.loads(run(["ip", "-json", "link", "show"]))
+    return [link["ifname"] for link in links if link.get("ifalias") == owner[:250]]
