@@ -76,6 +76,11 @@ std::optional<std::chrono::system_clock::time_point> parse_rfc3339(std::string_v
   if (!text.empty() || !day.ok() || h > 23 || mi > 59 || s > 60) {
     return std::nullopt;
   }
+  // system_clock counts nanoseconds in 64 bits: 1678 to 2261. "Never" is often written as year
+  // 9999.
+  if (y < 1700 || y > 2200) {
+    return system_clock::time_point(sys_days{year{y < 1700 ? 1700 : 2200} / 1 / 1});
+  }
   return sys_days{day} + hours{h} + minutes{mi} + seconds{s} + microseconds{micros} - offset;
 }
 

@@ -46,6 +46,10 @@ TEST(Rfc3339, ParsesOffsetsAndFractions) {
                           "2026-01-02T03:04:05Zx", "2026-01-02T03:04:05+2:00"}) {
     EXPECT_FALSE(parse_rfc3339(bad)) << bad;
   }
+  EXPECT_EQ(parse_rfc3339("9999-12-31T23:59:59Z"),
+            system_clock::time_point(sys_days{2200y / 1 / 1}));
+  EXPECT_EQ(parse_rfc3339("0001-01-01T00:00:00Z"),
+            system_clock::time_point(sys_days{1700y / 1 / 1}));
   EXPECT_EQ(format_micro_time(expected + microseconds{7}), "2026-01-02T03:04:05.000007Z");
 }
 
