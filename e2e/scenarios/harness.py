@@ -4,6 +4,7 @@ A scenario asks for a `Cluster`, deploys the operator (in the cluster by the Hel
 an API server alone), and asserts on what kubectl shows.
 """
 
+import base64
 import contextlib
 import json
 import os
@@ -134,8 +135,11 @@ class InCluster:
         self.cluster.load_image(images.operator(binary()))
         repository, tag = images.OPERATOR.rsplit(":", 1)
         settings = [f"image.repository={repository}", f"image.tag={tag}", "image.pullPolicy=Never",
-                    *([f"moduleProxy={proxy}"] if proxy else []), *values]
-        sets = [a for s in settings for a in ("--set-string" if "port" in s.lower() else "--set", s)]
+                    *values]
+        if proxy:
+            # Helm splits at commas, which a GOPROXY may hold.
+            settings.append("manager.moduleProxy=" + proxy.replace(",", "\\,"))
+        sets = [a for s in settings for a in ("--set", s)]
         text = run(ROOT / "charts" / "render-manifest", "--namespace", SYSTEM_NAMESPACE, *sets,
                    timeout=900).stdout
         cluster.namespace(SYSTEM_NAMESPACE)
@@ -147,9 +151,19 @@ class InCluster:
         self.wait_ready()
 
     def wait_ready(self):
-        self.cluster.kubectl("-n", SYSTEM_NAMESPACE, "rollout", "status", "deployment",
-                             "--timeout=120s", timeout=150)
+        rollout = self.cluster.kubectl("-n", SYSTEM_NAMESPACE, "rollout", "status", "deployment",
+                                       "--timeout=120s", timeout=150, check=False)
+        if rollout.returncode != 0:
+            raise Failure(f"{rollout.stdout}{rollout.stderr}\n{self.state()}")
         wait_for_ca_bundle(self.cluster)
+
+
+    def state(self):
+        """What an operator that does not become ready says about itself."""
+        show = ("-n", SYSTEM_NAMESPACE)
+        return "\n".join(self.cluster.kubectl(*show, *argv, check=False).stdout for argv in (
+            ("get", "pods", "-o", "wide"), ("get", "events"),
+            ("logs", "deployment/gobuildenv", "--all-containers", "--tail=40")))
 
 
 def split_crds(text):
@@ -215,15 +229,15 @@ class OffCluster:
     def register(self):
         """The chart's webhook configurations, pointed at this process."""
         text = run(ROOT / "charts" / "render-manifest", "--namespace", SYSTEM_NAMESPACE,
-                   "--json", timeout=900).stdout
-        ca = (self.folder / "tls.crt").read_bytes()
-        import base64
-        bundle = base64.b64encode(ca).decode()
-        for document in json.loads(text):
-            if not document["kind"].endswith("WebhookConfiguration"):
+                   timeout=900).stdout
+        bundle = base64.b64encode((self.folder / "tls.crt").read_bytes()).decode()
+        for yaml in re.split(r"^---\s*$", text, flags=re.M):
+            if not re.search(r"^kind: \w+WebhookConfiguration\s*$", yaml, re.M):
                 continue
+            document = json.loads(self.cluster.kubectl(
+                "create", "-f", "-", "--dry-run=client", "-o", "json", stdin=yaml).stdout)
             for hook in document["webhooks"]:
-                path = hook["clientConfig"]["service"]["path"]
+                path = hook["clientConfig"].pop("service")["path"]
                 hook["clientConfig"] = {"url": f"https://127.0.0.1:{self.port}{path}",
                                         "caBundle": bundle}
             self.cluster.apply(json.dumps(document), "--server-side")
