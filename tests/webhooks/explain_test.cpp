@@ -1,0 +1,107 @@
+#include "webhooks/pod/explain.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "support.hpp"
+
+/// Offline injection and explanation say and do what the webhook does.
+namespace gobuildenv::webhooks::testing {
+namespace {
+
+using ::testing::HasSubstr;
+
+Json wrapped(const std::string& pointer, Json pod) {
+  pod.erase("apiVersion");
+  pod.erase("kind");
+  Json document = Json::object();
+  document[Json::json_pointer(pointer)] = std::move(pod);
+  return document;
+}
+
+TEST(Inject, EveryKindGetsWhatAPodGets) {
+  FakeLookup lookup;
+  lookup.serve("build", small_plan());
+  const Json pod = patched(small_pod(), decide_pod(small_pod(), lookup));
+  for (const char* kind : {"Deployment", "CronJob", "PodTemplate"}) {
+    const std::string pointer(*pod_template_pointer(kind));
+    const Json document = wrapped(pointer, small_pod());
+    const auto result = inject_pod_template(document.dump(), pointer, "ci", lookup, {});
+    ASSERT_TRUE(result) << result.error();
+    const Json after = document.patch(Json::parse(result->patch));
+    EXPECT_EQ(after, wrapped(pointer, pod));
+    EXPECT_EQ(inject_pod_template(after.dump(), pointer, "ci", lookup, {})->patch, "");
+  }
+  EXPECT_EQ(pod_template_pointer("Pod"), "");
+  EXPECT_EQ(pod_template_pointer("ConfigMap"), std::nullopt);
+}
+
+TEST(Inject, MakesMetadataWhereATemplateHasNone) {
+  FakeLookup lookup;
+  lookup.serve("build", small_plan());
+  lookup.namespace_injection = NamespaceInjection::Enabled;
+  lookup.selected = {lookup.environments["ci/build"].environment};
+  const Json document =
+      Json::parse(R"({"spec":{"template":{"spec":{"containers":[{"name":"m"}]}}}})");
+  const auto result = inject_pod_template(document.dump(), "/spec/template", "ci", lookup, {});
+  ASSERT_TRUE(result) << result.error();
+  EXPECT_EQ(
+      document.patch(Json::parse(
+          result->patch))["spec"]["template"]["metadata"]["labels"]["gobuildenv.dev/revision"],
+      "0123456789");
+}
+
+TEST(Inject, SaysWhatIsWrongWithTheDocument) {
+  const FakeLookup lookup;
+  EXPECT_THAT(inject_pod_template("{", "", "ci", lookup, {}).error(), HasSubstr("not JSON"));
+  EXPECT_EQ(inject_pod_template("{}", "/spec/template", "ci", lookup, {}).error(),
+            "there is no /spec/template");
+  EXPECT_EQ(inject_pod_template("{}", "", "ci", lookup, {}).error(), "there is no /spec");
+}
+
+TEST(Explain, TellsWhoWonAndWhy) {
+  FakeLookup lookup;
+  lookup.serve("build", small_plan());
+  Json pod = small_pod();
+  pod["spec"]["containers"][0]["env"] = {{{"name", "GOFLAGS"}, {"value", "-mod=vendor"}}};
+  pod["spec"]["initContainers"] = {{{"name", "init"}, {"image", "x"}}};
+  const auto result = inject_pod_template(pod.dump(), "", "ci", lookup, {});
+  ASSERT_TRUE(result) << result.error();
+  const Explanation& explanation = result->explanation;
+  EXPECT_EQ(explanation.environment, "build");
+  EXPECT_EQ(explanation.config_map, "build-0123456789");
+  EXPECT_EQ(explanation.reason, "named by label gobuildenv.dev/env");
+  ASSERT_EQ(explanation.containers.size(), 2U);
+  const ContainerExplanation& init = explanation.containers[0];
+  EXPECT_FALSE(init.follows);
+  EXPECT_EQ(init.reason, "init container not in containers.include");
+  const ContainerExplanation& main = explanation.containers[1];
+  EXPECT_TRUE(main.follows);
+  EXPECT_TRUE(main.differs);
+  for (const VariableExplanation& variable : main.variables) {
+    if (variable.name == "GOFLAGS") {
+      EXPECT_EQ(variable.value, "-mod=vendor");
+      EXPECT_EQ(to_string(variable.outcome), "container");
+      EXPECT_THAT(variable.why, HasSubstr("Prefer"));
+    } else {
+      EXPECT_EQ(to_string(variable.outcome), "added") << variable.name;
+    }
+  }
+}
+
+TEST(Explain, SaysWhyThereIsNone) {
+  FakeLookup lookup;
+  Json pod = small_pod();
+  pod["metadata"]["labels"]["gobuildenv.dev/required"] = "true";
+  const auto missing = inject_pod_template(pod.dump(), "", "ci", lookup, {});
+  EXPECT_EQ(missing->explanation.outcome, Outcome::Missing);
+  EXPECT_TRUE(missing->explanation.refused);
+  EXPECT_EQ(missing->patch, "");
+  pod["metadata"].erase("labels");
+  const auto not_asked = inject_pod_template(pod.dump(), "", "ci", lookup, {});
+  EXPECT_THAT(not_asked->explanation.reason, HasSubstr("no label gobuildenv.dev/env"));
+  EXPECT_FALSE(not_asked->explanation.refused);
+}
+
+}  // namespace
+}  // namespace gobuildenv::webhooks::testing
