@@ -10,10 +10,10 @@ namespace gobuildenv::goenv {
 /// that cannot be read is passed over, as everything else in the file: this is for advice, go
 /// itself judges the file. Repeated lines, an error for go, count once, the first.
 struct GoModFile {
-  std::string module;                  ///< go.mod: path of the module
-  std::string go;                      ///< "1.22.3"; empty when absent
-  std::string toolchain;               ///< "go1.22.3", "default"; empty when absent
-  std::vector<std::string> uses;       ///< go.work: directories of `use`
+  std::string module;                     ///< go.mod: path of the module
+  std::string go;                         ///< "1.22.3"; empty when absent
+  std::string toolchain;                  ///< "go1.22.3", "default"; empty when absent
+  std::vector<std::string> uses;          ///< go.work: directories of `use`
   std::vector<std::string> requirements;  ///< go.mod: "path version" of every requirement
 };
 

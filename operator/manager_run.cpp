@@ -26,10 +26,10 @@
 #include "kube/metrics.hpp"
 #include "kube/proxy_environment.hpp"
 #include "kube/web_transport.hpp"
-#include "operator/certificate_files.hpp"
 #include "operator/logging.hpp"
 #include "operator/manager_options.hpp"
 #include "operator/webhook_service.hpp"
+#include "webhooks/server/certificate_files.hpp"
 
 namespace gobuildenv::cli {
 
@@ -120,6 +120,21 @@ controllers::WebTransportFactory web_transports(std::string ca) {
 void cap_malloc() {
   mallopt(M_ARENA_MAX, 2);
   mallopt(M_TRIM_THRESHOLD, 256 * 1024);
+}
+
+/// certwatcher_read_certificate_…, brought up to date at each scrape.
+kube::Metrics::Registration count_reads(const webhooks::certificates::CertificateFiles& files,
+                                        kube::Metrics& metrics) {
+  return metrics.add_collector(
+      [&files, reads = metrics.certificate_reads(), errors = metrics.certificate_read_errors(),
+       counted_reads = std::uint64_t{0}, counted_errors = std::uint64_t{0}]() mutable {
+        const auto now_read = files.reads();
+        const auto now_failed = files.errors();
+        reads.add(static_cast<double>(now_read - counted_reads));
+        errors.add(static_cast<double>(now_failed - counted_errors));
+        counted_reads = now_read;
+        counted_errors = now_failed;
+      });
 }
 
 int fail(ExitCode code, const std::string& text) {
@@ -246,13 +261,17 @@ int run(const ManagerFlags& flags) {
     return "no certificate yet, or the port cannot be bound";
   });
 
-  std::optional<CertificateFiles> files;
+  webhooks::certificates::CertificateFiles files(flags.cert_dir);
+  std::optional<webhooks::certificates::CertificateWatcher> watcher;
+  kube::Metrics::Registration file_metrics;
   if (!flags.cert_dir.empty()) {
-    files.emplace(flags.cert_dir, std::chrono::seconds(2), metrics);
-    auto pair = files->read();
-    if (!pair) return fail(ExitCode::Input, "--cert-dir: " + pair.error());
+    const auto pair = files.reload();
+    if (!pair) return fail(ExitCode::Input, "--cert-dir: " + files.last_error());
     if (auto used = webhook->use(*pair); !used) return fail(ExitCode::Input, used.error());
-    files->follow(std::move(*pair), use_certificate);
+    file_metrics = count_reads(files, metrics);
+    watcher.emplace(files, std::chrono::seconds(2), use_certificate, [](const std::string& error) {
+      spdlog::warn("the certificate cannot be read; the one in use stays error=\"{}\"", error);
+    });
   }
 
   signals.on_first([&manager] { manager.request_stop(); });
@@ -269,7 +288,7 @@ int run(const ManagerFlags& flags) {
   // webhook to drain.
   manager.release_lease();
   if (!broken) std::this_thread::sleep_until(drained);
-  files.reset();
+  watcher.reset();
   webhook->stop(std::chrono::seconds(5));
   stop.stop();
   servers = {};

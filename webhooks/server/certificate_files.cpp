@@ -1,4 +1,4 @@
-#include "webhooks/certificates/certificate_files.hpp"
+#include "webhooks/server/certificate_files.hpp"
 
 #include <fstream>
 #include <iterator>
