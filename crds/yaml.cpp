@@ -210,10 +210,23 @@ std::optional<std::string> as_json(std::string_view text) {
   return json.dump();
 }
 
+/// YAML has no control characters but tab and line ends; the parser would take NUL for the end.
+std::optional<YamlError> control_character(std::string_view text) {
+  int line = 1;
+  for (const char c : text) {
+    if (c == '\n') ++line;
+    if (goenv::is_control(c) && c != '\n' && c != '\r' && c != '\t') {
+      return YamlError{line, fmt::format("line {}: control characters are not allowed", line)};
+    }
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 tl::expected<std::vector<YamlDocument>, YamlError> yaml_to_json(std::string_view text) {
   if (auto json = as_json(text)) return std::vector<YamlDocument>{{1, std::move(*json)}};
+  if (auto bad = control_character(text)) return tl::unexpected(std::move(*bad));
   try {
     std::istringstream stream{std::string(text)};
     YAML::Parser parser(stream);

@@ -75,7 +75,8 @@ std::string scalar(const Json& value, int indent) {
   if (!value.is_string()) return value.dump();
   const auto& text = value.get_ref<const std::string&>();
   if (is_plain_string(text)) return text;
-  if (fits_literal(text)) return literal(text, indent);
+  // A text at the top has no indentation that could set it off.
+  if (indent > 0 && fits_literal(text)) return literal(text, indent);
   return double_quoted(text);
 }
 

@@ -133,6 +133,7 @@ TEST(Yaml, ErrorsNameTheLine) {
       {bomb, 6, "too large"},
       {"a: &a [*a]", 1, "inside what it names"},
       {"a: \xff\xfe", 1, ""},
+      {std::string("a: 1\nb: \0", 9), 2, "control characters"},
       {"!a\n? ", 2, ""},
       {"!'|\n? !?\n", 2, "not complete"},
   };
@@ -182,6 +183,7 @@ TEST(Yaml, Writes) {
             "q: \"a #b\"\n"
             "d: \"2001-01-01\"\n"
             "e: \"\"\n");
+  EXPECT_EQ(*json_to_yaml(R"("a\nb")"), "\"a\\nb\"\n");
   EXPECT_FALSE(json_to_yaml("{"));
 }
 
@@ -222,7 +224,8 @@ Json any_json(int depth) {
 
 TEST(YamlProperty, JsonSurvivesTheRoundTrip) {
   EXPECT_TRUE(rc::check([] {
-    const Json value{{"v", any_json(0)}};
+    const Json value = any_json(0);
+    if (value.is_null()) return;  // an empty document
     const auto yaml = json_to_yaml(value.dump());
     RC_ASSERT(yaml.has_value());
     const auto back = yaml_to_json(*yaml);
