@@ -46,3 +46,10 @@ build() { # PRESET [target…]
   shift
   cmake --build "$GBE_ROOT/build/$preset" -j "$GBE_JOBS" ${1+--target "$@"}
 }
+
+# Puts a Go that is new enough first on PATH: the machine's own, else one fetched into the cache.
+use_go() {
+  local go
+  go=$("$GBE_ROOT/e2e/cluster/cluster" ensure-go) || return
+  export PATH="${go%/*}:$PATH"
+}
