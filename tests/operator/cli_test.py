@@ -1,0 +1,169 @@
+#!/usr/bin/env python3
+"""The command line as people and scripts use it: output, exit codes, errors that name the fix.
+
+Usage: cli_test.py PATH/gobuildenv
+"""
+
+import json
+import pathlib
+import subprocess
+import sys
+import tempfile
+import unittest
+
+DATA = pathlib.Path(__file__).resolve().parent / "testdata"
+ENV, CRONJOB = str(DATA / "env.yaml"), str(DATA / "cronjob.yaml")
+BINARY = "gobuildenv"
+
+
+def call(*argv, stdin=""):
+    return subprocess.run([BINARY, *argv], input=stdin, capture_output=True, text=True, timeout=60,
+                          env={"PATH": "/usr/bin:/bin", "HOME": "/nonexistent"})
+
+
+class Render(unittest.TestCase):
+    def test_yaml_and_json_are_the_same_object(self):
+        as_json = json.loads(call("render", "-f", ENV, "-o", "json").stdout)
+        self.assertEqual(as_json["kind"], "ConfigMap")
+        self.assertTrue(as_json["immutable"])
+        self.assertRegex(as_json["metadata"]["name"], r"^build-[0-9a-f]{10}$")
+        self.assertEqual(as_json["metadata"]["namespace"], "ci")
+        self.assertIn("CGO_ENABLED=0\n", as_json["data"]["go.env"])
+        as_yaml = call("render", "-f", ENV)
+        self.assertEqual(as_yaml.returncode, 0, as_yaml.stderr)
+        again = call("render", "-f", "-", "-o", "json", stdin=as_yaml.stdout)
+        self.assertEqual(again.returncode, 3, "a ConfigMap is no GoBuildEnv")
+
+    def test_the_same_input_renders_to_the_same_revision(self):
+        first, second = (call("render", "-f", ENV).stdout for _ in range(2))
+        self.assertEqual(first, second)
+        self.assertTrue(first)
+
+    def test_errors_name_field_value_and_fix(self):
+        bad = (DATA / "env.yaml").read_text().replace("1.22.3", "1.17.1").replace(
+            '"-trimpath"', '"-toolexec=/bin/x"')
+        done = call("render", "-f", "-", stdin=bad)
+        self.assertEqual(done.returncode, 1)
+        self.assertEqual(done.stdout, "")
+        self.assertIn("spec.toolchain.version", done.stderr)
+        self.assertIn("1.17.1", done.stderr)
+        self.assertIn("spec.flags[0]", done.stderr)
+
+    def test_a_range_needs_to_be_told(self):
+        ranged = (DATA / "env.yaml").read_text().replace("1.22.3", "1.22")
+        done = call("render", "-f", "-", stdin=ranged)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("--toolchain-version", done.stderr)
+        done = call("render", "-f", "-", "--toolchain-version", "1.22.5", "-o", "json", stdin=ranged)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("GOTOOLCHAIN=go1.22.5\n", json.loads(done.stdout)["data"]["go.env"])
+
+    def test_unquoted_version_is_told_to_be_quoted(self):
+        done = call("render", "-f", "-",
+                    stdin=(DATA / "env.yaml").read_text().replace('"1.22.3"', "1.20"))
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("quote", done.stderr)
+
+    def test_unreadable_input(self):
+        self.assertEqual(call("render", "-f", "/nonexistent.yaml").returncode, 3)
+        done = call("render", "-f", "-", stdin="a: [1\n")
+        self.assertEqual(done.returncode, 3)
+        self.assertIn("line", done.stderr)
+
+
+class Inject(unittest.TestCase):
+    def test_changes_templates_and_passes_the_rest(self):
+        done = call("inject", "-e", ENV, "-f", CRONJOB, "-o", "json")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        config, job = json.loads(done.stdout)["items"]
+        self.assertEqual(config["data"], {"version": "1.20", "switch": "on"})
+        template = job["spec"]["jobTemplate"]["spec"]["template"]
+        self.assertIn("gobuildenv.dev/revision", template["metadata"]["labels"])
+        main, wait = template["spec"]["containers"]
+        names = [e["name"] for e in main["env"]]
+        self.assertIn("GOENV", names)
+        self.assertEqual(main["env"][0], {"name": "CGO_ENABLED", "value": "1"}, "Prefer: its own")
+        self.assertEqual(main["command"], ["go", "build", "./..."])
+        self.assertEqual(main["image"], "registry.example/conda:1")
+        self.assertIn("CronJob nightly: changed", done.stderr)
+
+    def test_its_output_injected_again_is_the_same(self):
+        once = call("inject", "-e", ENV, "-f", CRONJOB)
+        twice = call("inject", "-e", ENV, "-f", "-", stdin=once.stdout)
+        self.assertEqual(twice.returncode, 0, twice.stderr)
+        self.assertEqual(once.stdout, twice.stdout)
+
+    def test_a_required_environment_that_is_missing_is_refused(self):
+        pod = json.dumps({"apiVersion": "v1", "kind": "Pod", "metadata": {
+            "name": "p", "labels": {"gobuildenv.dev/env": "nope",
+                                    "gobuildenv.dev/required": "true"}},
+            "spec": {"containers": [{"name": "c", "image": "i"}]}})
+        done = call("inject", "-f", "-", stdin=pod)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("nope", done.stderr)
+
+    def test_folders_and_lists(self):
+        with tempfile.TemporaryDirectory() as folder:
+            (pathlib.Path(folder) / "a.yaml").write_text((DATA / "env.yaml").read_text())
+            (pathlib.Path(folder) / "b.yaml").write_text((DATA / "cronjob.yaml").read_text())
+            done = call("inject", "-f", folder)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertEqual(done.stdout.count("\n---\n"), 2)
+
+
+class Explain(unittest.TestCase):
+    def test_says_who_won(self):
+        done = call("explain", "-e", ENV, "-f", CRONJOB, "-o", "json")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        found = json.loads(done.stdout)
+        self.assertEqual(found["environment"], "build")
+        main = found["containers"][0]
+        won = {v["name"]: v["outcome"] for v in main["variables"]}
+        self.assertEqual(won["CGO_ENABLED"], "container")
+        self.assertEqual(won["GOENV"], "added")
+        text = call("explain", "-e", ENV, "-f", CRONJOB).stdout
+        self.assertIn("container's", text)
+        self.assertIn("CronJob ci/nightly", text)
+
+    def test_a_pod_that_does_not_ask(self):
+        pod = json.dumps({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"},
+                          "spec": {"containers": [{"name": "c", "image": "i"}]}})
+        done = call("explain", "-f", "-", stdin=pod)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("No environment", done.stdout)
+
+    def test_needs_a_subject(self):
+        self.assertEqual(call("explain").returncode, 2)
+        self.assertEqual(call("explain", "deployment/x").returncode, 2)
+
+
+class Manager(unittest.TestCase):
+    def test_says_what_is_missing(self):
+        done = call("manager", "--kubeconfig", "/nonexistent")
+        self.assertEqual(done.returncode, 3)
+        self.assertIn("/nonexistent", done.stderr)
+
+    def test_refuses_bad_flags(self):
+        self.assertEqual(call("manager", "--log-format", "xml").returncode, 2)
+        done = call("manager", "--module-proxy", "https://u:secret@goproxy.example")
+        self.assertEqual(done.returncode, 2)
+        self.assertNotIn("secret", done.stderr + done.stdout)
+
+
+class Help(unittest.TestCase):
+    def test_every_command_teaches(self):
+        top = call("--help")
+        self.assertEqual(top.returncode, 0)
+        for command in ("render", "inject", "explain", "manager"):
+            self.assertIn(command, top.stdout)
+            one = call(command, "--help")
+            self.assertEqual(one.returncode, 0)
+            self.assertIn(f"gobuildenv {command}", one.stdout)
+        self.assertEqual(call("--version").returncode, 0)
+        self.assertEqual(call("fly").returncode, 2)
+        self.assertEqual(call().returncode, 2)
+
+
+if __name__ == "__main__":
+    BINARY = sys.argv.pop(1)
+    unittest.main()
