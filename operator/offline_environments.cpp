@@ -79,12 +79,8 @@ tl::expected<RenderedEnvironment, std::string> render_environment(const Document
   auto object = crds::decode(document.json);
   if (!object) return tl::unexpected(describe(document, object.error()));
   auto errors = goenv::validate(object->spec);
-  if (object->metadata.name.empty()) {
-    errors.insert(errors.begin(), {"metadata.name", "", "give the environment a name"});
-  } else if (object->metadata.name.size() > 52) {
-    errors.insert(errors.begin(), {"metadata.name", object->metadata.name,
-                                   "at most 52 characters, so that revisions can be named"});
-  }
+  const auto name_errors = goenv::validate_name(object->metadata.name);
+  errors.insert(errors.begin(), name_errors.begin(), name_errors.end());
   if (!errors.empty()) return tl::unexpected(describe(document, errors));
 
   RenderedEnvironment out;
