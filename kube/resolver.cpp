@@ -3,26 +3,66 @@
 #include <fmt/format.h>
 #include <netdb.h>
 
-#include <algorithm>
-#include <cstdint>
-#include <ctime>
+#include <condition_variable>
 #include <list>
 #include <mutex>
+#include <system_error>
+#include <thread>
+#include <utility>
 
 namespace gobuildenv::kube {
 namespace {
 
-using Clock = std::chrono::steady_clock;
+/// One call of getaddrinfo() on a thread of its own: the call has no timeout, its caller has.
+/// (glibc's getaddrinfo_a does the same with threads that sanitizers cannot see.)
+class Lookup {
+ public:
+  Lookup(std::string host, std::string service)
+      : host_(std::move(host)), service_(std::move(service)), thread_([this] { run(); }) {}
+  ~Lookup() { thread_.join(); }
+  Lookup(const Lookup&) = delete;
+  Lookup& operator=(const Lookup&) = delete;
 
-/// One lookup of glibc's resolver threads; it must stay where it is until they are done with it.
-struct Lookup {
-  std::string host;
-  std::string service;
-  addrinfo hints{};
-  gaicb request{};
+  /// False when it is not done by `deadline`.
+  bool wait(Deadline deadline) {
+    std::unique_lock lock(mutex_);
+    return finished_.wait_until(lock, deadline, [this] { return done_; });
+  }
+  bool done() {
+    const std::lock_guard lock(mutex_);
+    return done_;
+  }
+  /// After wait(): the code of getaddrinfo(), and the addresses once.
+  std::pair<int, Addresses> take() {
+    const std::lock_guard lock(mutex_);
+    return {code_, std::move(addresses_)};
+  }
+
+ private:
+  void run() {
+    addrinfo hints{};
+    hints.ai_socktype = SOCK_STREAM;
+    hints.ai_flags = AI_NUMERICSERV | AI_ADDRCONFIG;
+    addrinfo* found = nullptr;
+    const int code = getaddrinfo(host_.c_str(), service_.c_str(), &hints, &found);
+    const std::lock_guard lock(mutex_);
+    code_ = code;
+    addresses_.reset(code == 0 ? found : nullptr);
+    done_ = true;
+    finished_.notify_all();
+  }
+
+  const std::string host_;
+  const std::string service_;
+  std::mutex mutex_;
+  std::condition_variable finished_;
+  bool done_ = false;
+  int code_ = 0;
+  Addresses addresses_;
+  std::thread thread_;  ///< last: it uses all of the above
 };
 
-/// Lookups given up at their deadline which glibc still works on; freed by a later lookup.
+/// Lookups given up at their deadline; joined by a later lookup, once they are done.
 class Abandoned {
  public:
   void add(std::unique_ptr<Lookup> lookup) {
@@ -31,13 +71,7 @@ class Abandoned {
   }
   void reap() {
     const std::lock_guard lock(mutex_);
-    lookups_.remove_if([](const std::unique_ptr<Lookup>& lookup) {
-      if (gai_error(&lookup->request) == EAI_INPROGRESS) {
-        return false;
-      }
-      AddressesFree{}(lookup->request.ar_result);
-      return true;
-    });
+    lookups_.remove_if([](const std::unique_ptr<Lookup>& lookup) { return lookup->done(); });
   }
 
  private:
@@ -46,13 +80,9 @@ class Abandoned {
 };
 
 Abandoned& abandoned() {
-  static auto* const kept = new Abandoned;  // outlives the resolver's threads
+  // Never destroyed: the end of the process does not wait for a name server.
+  static auto* const kept = new Abandoned;
   return *kept;
-}
-
-TransportError failed(const std::string& host, int code) {
-  return {TransportError::Kind::Connect,
-          fmt::format("cannot resolve host={}: {}", host, gai_strerror(code))};
 }
 
 }  // namespace
@@ -65,41 +95,34 @@ void AddressesFree::operator()(addrinfo* list) const {
 
 tl::expected<Addresses, TransportError> resolve(const std::string& host, std::uint16_t port,
                                                 Deadline deadline) {
-  auto lookup = std::make_unique<Lookup>();
-  lookup->host = host;
-  lookup->service = std::to_string(port);
-  lookup->hints.ai_socktype = SOCK_STREAM;
-  lookup->hints.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV;
+  using Kind = TransportError::Kind;
+  const std::string service = std::to_string(port);
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_STREAM;
+  hints.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV;
   addrinfo* numeric = nullptr;
-  if (getaddrinfo(host.c_str(), lookup->service.c_str(), &lookup->hints, &numeric) == 0) {
+  if (getaddrinfo(host.c_str(), service.c_str(), &hints, &numeric) == 0) {
     return Addresses(numeric);
   }
   abandoned().reap();
-  lookup->hints.ai_flags = AI_NUMERICSERV | AI_ADDRCONFIG;
-  lookup->request.ar_name = lookup->host.c_str();
-  lookup->request.ar_service = lookup->service.c_str();
-  lookup->request.ar_request = &lookup->hints;
-  gaicb* list[] = {&lookup->request};
-  if (const int code = getaddrinfo_a(GAI_NOWAIT, list, 1, nullptr); code != 0) {
-    return tl::unexpected(failed(host, code));
+  std::unique_ptr<Lookup> lookup;
+  try {
+    lookup = std::make_unique<Lookup>(host, service);
+  } catch (const std::system_error& error) {
+    return tl::unexpected(TransportError{
+        Kind::Connect, fmt::format("cannot resolve host={}: no thread ({})", host, error.what())});
   }
-  while (gai_error(&lookup->request) == EAI_INPROGRESS) {
-    const auto left =
-        std::chrono::duration_cast<std::chrono::nanoseconds>(deadline - Clock::now()).count();
-    if (left <= 0) {
-      gai_cancel(&lookup->request);
-      abandoned().add(std::move(lookup));
-      return tl::unexpected(TransportError{TransportError::Kind::Timeout,
-                                           fmt::format("resolving host={} took too long", host)});
-    }
-    const timespec timeout{left / 1'000'000'000, left % 1'000'000'000};
-    const gaicb* waited[] = {&lookup->request};
-    gai_suspend(waited, 1, &timeout);
+  if (!lookup->wait(deadline)) {
+    abandoned().add(std::move(lookup));
+    return tl::unexpected(
+        TransportError{Kind::Timeout, fmt::format("resolving host={} took too long", host)});
   }
-  if (const int code = gai_error(&lookup->request); code != 0) {
-    return tl::unexpected(failed(host, code));
+  auto [code, addresses] = lookup->take();
+  if (code != 0) {
+    return tl::unexpected(TransportError{
+        Kind::Connect, fmt::format("cannot resolve host={}: {}", host, gai_strerror(code))});
   }
-  return Addresses(lookup->request.ar_result);
+  return std::move(addresses);
 }
 
 }  // namespace gobuildenv::kube
