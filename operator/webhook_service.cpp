@@ -2,38 +2,62 @@
 
 #include <spdlog/spdlog.h>
 
+#include <map>
 #include <utility>
 
-#include "webhooks/pod/decide.hpp"
-#include "webhooks/review.hpp"
-#include "webhooks/validating/gobuildenv.hpp"
+#include "webhooks/handlers.hpp"
 
 namespace gobuildenv::cli {
 
 namespace {
 
-constexpr std::string_view kMutatePods = "/mutate-pods";
-constexpr std::string_view kValidate = "/validate-gobuildenvs";
+using webhooks::kMutatePodsPath;
+using webhooks::kValidateGoBuildEnvsPath;
 
-template <class Decide>
-webhooks::server::Handler handler(Decide decide) {
-  return [decide = std::move(decide)](std::string_view body) -> webhooks::server::Answer {
-    const auto review = webhooks::Review::parse(body);
-    if (!review) return {review.error().status, review.error().message, "text/plain"};
-    return {200, webhooks::encode(decide(*review), review->uid())};
-  };
-}
+/// gobuildenv_admissions_total{result}: what became of each pod review. Results are few and known
+/// to the decision alone, so their counters are made when first met.
+class Decisions {
+ public:
+  explicit Decisions(kube::Metrics& metrics) : metrics_(metrics) {}
+
+  void count(const webhooks::AdmissionResponse& response) {
+    for (const auto& [key, value] : response.audit_annotations) {
+      if (key != "result") continue;
+      counter(value).add();
+      return;
+    }
+  }
+
+ private:
+  kube::Counter counter(const std::string& result) {
+    const std::scoped_lock lock(mutex_);
+    const auto found = counters_.find(result);
+    if (found != counters_.end()) return found->second;
+    return counters_
+        .emplace(result,
+                 metrics_.counter("gobuildenv_admissions_total",
+                                  "Pod reviews by what became of them.", {{"result", result}}))
+        .first->second;
+  }
+
+  kube::Metrics& metrics_;
+  std::mutex mutex_;
+  std::map<std::string, kube::Counter> counters_;
+};
 
 webhooks::server::Routes routes(const webhooks::EnvironmentLookup& lookup,
-                                std::vector<std::string> excluded) {
+                                std::vector<std::string> excluded, kube::Metrics& metrics) {
   webhooks::PodWebhookOptions options;
   options.excluded_namespaces = std::move(excluded);
+  auto decisions = std::make_shared<Decisions>(metrics);
   webhooks::server::Routes out;
-  out.emplace(kMutatePods, handler([&lookup, options](const webhooks::Review& review) {
-                return webhooks::decide(review, lookup, options);
-              }));
-  out.emplace(kValidate,
-              handler([](const webhooks::Review& review) { return webhooks::validate(review); }));
+  out.emplace(kMutatePodsPath,
+              webhooks::make_pod_handler(lookup, std::move(options),
+                                         [decisions](const webhooks::Review&,
+                                                     const webhooks::AdmissionResponse& response) {
+                                           decisions->count(response);
+                                         }));
+  out.emplace(kValidateGoBuildEnvsPath, webhooks::make_gobuildenv_handler({}));
   return out;
 }
 
@@ -43,8 +67,8 @@ class WebhookService::Observer final : public webhooks::server::Observer {
  public:
   explicit Observer(kube::Metrics& metrics)
       : metrics_(metrics),
-        mutate_(metrics.webhook(std::string(kMutatePods))),
-        validate_(metrics.webhook(std::string(kValidate))),
+        mutate_(metrics.webhook(std::string(kMutatePodsPath))),
+        validate_(metrics.webhook(std::string(kValidateGoBuildEnvsPath))),
         failures_(metrics.counter("gobuildenv_webhook_connection_errors_total",
                                   "Connections that ended otherwise than by being closed.")) {}
 
@@ -57,7 +81,7 @@ class WebhookService::Observer final : public webhooks::server::Observer {
       one->in_flight.add(-1);
       one->latency_seconds.observe(std::chrono::duration<double>(latency).count());
       if (status == 200) {
-        (path == kMutatePods ? mutate_ok_ : validate_ok_).add();
+        (path == kMutatePodsPath ? mutate_ok_ : validate_ok_).add();
         return;
       }
     }
@@ -70,8 +94,8 @@ class WebhookService::Observer final : public webhooks::server::Observer {
 
  private:
   const kube::WebhookMetrics* of(std::string_view path) const {
-    if (path == kMutatePods) return &mutate_;
-    return path == kValidate ? &validate_ : nullptr;
+    if (path == kMutatePodsPath) return &mutate_;
+    return path == kValidateGoBuildEnvsPath ? &validate_ : nullptr;
   }
 
   kube::Metrics& metrics_;
@@ -79,15 +103,16 @@ class WebhookService::Observer final : public webhooks::server::Observer {
   const kube::WebhookMetrics validate_;
   const kube::Counter failures_;
   // The common answer is counted without building a label set.
-  const kube::Counter mutate_ok_ = metrics_.webhook_requests(std::string(kMutatePods), 200);
-  const kube::Counter validate_ok_ = metrics_.webhook_requests(std::string(kValidate), 200);
+  const kube::Counter mutate_ok_ = metrics_.webhook_requests(std::string(kMutatePodsPath), 200);
+  const kube::Counter validate_ok_ =
+      metrics_.webhook_requests(std::string(kValidateGoBuildEnvsPath), 200);
 };
 
 WebhookService::WebhookService(Options options, const webhooks::EnvironmentLookup& lookup,
                                kube::Metrics& metrics)
     : observer_(std::make_unique<Observer>(metrics)),
-      server_(std::move(options.server), routes(lookup, std::move(options.excluded_namespaces)),
-              observer_.get()) {}
+      server_(std::move(options.server),
+              routes(lookup, std::move(options.excluded_namespaces), metrics), observer_.get()) {}
 
 WebhookService::~WebhookService() = default;
 
