@@ -23,6 +23,8 @@ struct Change {
   std::shared_ptr<const T> old_value;
   std::shared_ptr<const T> new_value;
   Origin origin;
+  /// Of the object; of the one that is gone where there is no new value. Valid during the call.
+  std::string_view uid;
   /// Low for what nobody waits for.
   [[nodiscard]] Priority priority() const { return priority_of(origin); }
 };
@@ -51,7 +53,8 @@ class Informer {
   /// Also after start(): the objects there already come as Origin::InitialList first.
   void add_handler(ChangeHandler<T> handler) {
     core_.add_handler([handler = std::move(handler)](const AnyChange& change) {
-      handler(Change<T>{change.key, cast(change.old_value), cast(change.new_value), change.origin});
+      handler(Change<T>{change.key, cast(change.old_value), cast(change.new_value), change.origin,
+                        change.uid});
     });
   }
 

@@ -29,7 +29,9 @@ WatchInput failed(Input kind, Error error) {
   return input;
 }
 
-std::string resource_label(const ResourceType& type) {
+std::string resource_label(const InformerOptions& options) {
+  if (!options.name.empty()) return options.name;
+  const ResourceType& type = options.type;
   return type.group.empty() ? type.plural : type.plural + "." + type.group;
 }
 
@@ -49,9 +51,9 @@ InformerCore::InformerCore(const InformerRuntime& runtime, InformerOptions optio
       clock_(runtime.clock),
       random_(runtime.random),
       options_(std::move(options)),
-      metrics_(runtime.metrics != nullptr ? runtime.metrics->informer(resource_label(options_.type))
+      metrics_(runtime.metrics != nullptr ? runtime.metrics->informer(resource_label(options_))
                                           : InformerMetrics{}),
-      cache_(resource_label(options_.type), runtime.clock, std::move(decoder), std::move(indexes),
+      cache_(resource_label(options_), runtime.clock, std::move(decoder), std::move(indexes),
              metrics_),
       last_event_(clock_.now().time_since_epoch().count()) {
   if (runtime.metrics != nullptr) {
@@ -121,7 +123,7 @@ void InformerCore::apply_effect(StoreEffect effect) {
     case StoreEffect::CommitReplace:
       cache_.commit_replace(state_.version);
       metrics_.lists.add();
-      spdlog::info("list complete resource={} objects={} version={}", resource_label(options_.type),
+      spdlog::info("list complete resource={} objects={} version={}", resource_label(options_),
                    store().size(), state_.version);
       const std::lock_guard lock(sync_mutex_);
       synced_.notify_all();
@@ -292,7 +294,7 @@ void InformerCore::log_failure(const WatchInput& input) const {
       return;
   }
   metrics_.failures.add();
-  spdlog::warn("{} resource={} code={} reason={} error={}", what, resource_label(options_.type),
+  spdlog::warn("{} resource={} code={} reason={} error={}", what, resource_label(options_),
                input.error.code, input.error.reason, input.error.message);
 }
 

@@ -30,6 +30,9 @@ struct InformerRuntime {
 
 struct InformerOptions {
   ResourceType type;
+  /// Label `resource` of metrics and name in logs, for a second watch of one type; empty: the
+  /// type's.
+  std::string name;
   std::string ns;  ///< empty: all namespaces
   std::string label_selector;
   std::string field_selector;

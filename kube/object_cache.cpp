@@ -41,7 +41,7 @@ ObjectCache::~ObjectCache() = default;
 void ObjectCache::add_handler(AnyChangeHandler handler) {
   const std::lock_guard lock(apply_mutex_);
   for (const auto& item : store_.items()) {
-    call(handler, {item.meta.key, nullptr, item.value, Origin::InitialList});
+    call(handler, {item.meta.key, nullptr, item.value, Origin::InitialList, item.meta.uid});
   }
   handlers_.push_back(std::move(handler));
 }
@@ -81,9 +81,9 @@ std::optional<StoredItem> ObjectCache::decode(std::string_view json, const Objec
   return StoredItem{meta, std::move(decoded->value)};
 }
 
-void ObjectCache::dispatch(const ObjectKey& key, AnyValue old_value, AnyValue new_value,
-                           Origin origin) {
-  const AnyChange change{key, std::move(old_value), std::move(new_value), origin};
+void ObjectCache::dispatch(const ObjectKey& key, std::string_view uid, AnyValue old_value,
+                           AnyValue new_value, Origin origin) {
+  const AnyChange change{key, std::move(old_value), std::move(new_value), origin, uid};
   for (const auto& handler : handlers_) call(handler, change);
 }
 
@@ -91,10 +91,10 @@ void ObjectCache::dispatch_put(const ObjectMeta& meta, const std::optional<Store
                                const AnyValue& value, Origin origin) {
   if (old && !old->meta.uid.empty() && old->meta.uid != meta.uid) {
     // Deleted and created again under one name: two objects, two changes.
-    dispatch(meta.key, old->value, nullptr, origin);
-    dispatch(meta.key, nullptr, value, origin);
+    dispatch(meta.key, old->meta.uid, old->value, nullptr, origin);
+    dispatch(meta.key, meta.uid, nullptr, value, origin);
   } else {
-    dispatch(meta.key, old ? old->value : nullptr, value, origin);
+    dispatch(meta.key, meta.uid, old ? old->value : nullptr, value, origin);
   }
 }
 
@@ -182,7 +182,7 @@ void ObjectCache::commit_replace(std::string_view version) {
     if (entry.value) {
       dispatch_put(entry.meta, entry.old, entry.value, origin);
     } else if (entry.old) {
-      dispatch(entry.meta.key, entry.old->value, nullptr, origin);
+      dispatch(entry.meta.key, entry.old->meta.uid, entry.old->value, nullptr, origin);
     }
   }
   synced_.store(true, std::memory_order_release);
@@ -229,7 +229,7 @@ void ObjectCache::remove(std::string_view json) {
   if (!present.same_uid && (present.newer || present.ahead)) return;
   const auto old = store_.erase(meta.key);
   publish_size();
-  dispatch(meta.key, old->value, nullptr, Origin::Watch);
+  dispatch(meta.key, old->meta.uid, old->value, nullptr, Origin::Watch);
 }
 
 void ObjectCache::advance(std::string_view version) {
@@ -240,7 +240,7 @@ void ObjectCache::advance(std::string_view version) {
 void ObjectCache::resync() {
   const std::lock_guard lock(apply_mutex_);
   for (const auto& item : store_.items()) {
-    dispatch(item.meta.key, item.value, item.value, Origin::Resync);
+    dispatch(item.meta.key, item.meta.uid, item.value, item.value, Origin::Resync);
   }
 }
 

@@ -34,6 +34,7 @@ struct AnyChange {
   AnyValue old_value;
   AnyValue new_value;
   Origin origin;
+  std::string_view uid;  ///< of the object, of the one that is gone where there is no new value
 };
 using AnyChangeHandler = std::function<void(const AnyChange&)>;
 using AnyDecoder = std::function<tl::expected<StoredItem, std::string>(std::string_view json)>;
@@ -94,7 +95,8 @@ class ObjectCache {
   std::optional<StoredItem> decode(std::string_view json, const ObjectMeta& meta);
   void call(const AnyChangeHandler& handler, const AnyChange& change) const;
   void expect(const ObjectKey& key, Expected expected);
-  void dispatch(const ObjectKey& key, AnyValue old_value, AnyValue new_value, Origin origin);
+  void dispatch(const ObjectKey& key, std::string_view uid, AnyValue old_value, AnyValue new_value,
+                Origin origin);
   void dispatch_put(const ObjectMeta& meta, const std::optional<StoredItem>& old,
                     const AnyValue& value, Origin origin);
   void seen(const ObjectMeta& meta, bool gone_or_going);

@@ -267,6 +267,22 @@ TEST(ObjectCache, LateHandlerSeesWhatIsThere) {
   EXPECT_EQ(seen, (Changes{"a@initial", "a@resync"}));
 }
 
+TEST(ObjectCache, AChangeTellsWhoseItIs) {
+  Fixture f;
+  Changes uids;
+  f.cache.add_handler([&](const AnyChange& change) {
+    uids.push_back((change.new_value ? "+" : "-") + std::string(change.uid));
+  });
+  f.list("10", {object("a", "u1", "1", "a"), object("b", "u2", "2", "b")});
+  f.event(object("a", "u3", "11", "a"), "11");
+  f.cache.remove(object("a", "u3", "12", "a"));
+  f.list("20", {});
+  EXPECT_EQ(uids, (Changes{"+u1", "+u2", "-u1", "+u3", "-u3", "-u2"}));
+  f.cache.observe_write(object("c", "u4", "21", "c"));
+  f.cache.resync();
+  EXPECT_EQ(uids.back(), "+u4");
+}
+
 TEST(ObjectCache, OnlyTheInitialListAndResyncsAreUnhurried) {
   EXPECT_EQ(priority_of(Origin::InitialList), Priority::Low);
   EXPECT_EQ(priority_of(Origin::Resync), Priority::Low);
