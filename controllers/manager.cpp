@@ -188,6 +188,7 @@ struct Manager::Impl {
     out.rotation.dns_names.insert(out.rotation.dns_names.end(), options.extra_dns_names.begin(),
                                   options.extra_dns_names.end());
     out.rotation.ip_addresses = options.extra_ip_addresses;
+    out.rotation.settle = options.certificate_settle;
     return out;
   }
 

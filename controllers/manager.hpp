@@ -48,6 +48,8 @@ struct ManagerOptions {
   WebTransportFactory web_transport;
 
   CertificateMode certificates = CertificateMode::SelfManaged;
+  /// Between the steps of a CA's rotation; see webhooks::certificates::RotationOptions::settle.
+  std::chrono::seconds certificate_settle{std::chrono::minutes{2}};
   std::string secret_name = "gobuildenv-webhook-cert";
   /// Service of the webhook in own_namespace, for the certificate's names; more in extra_names.
   std::string service_name = "gobuildenv-webhook";

@@ -43,6 +43,11 @@ void add_manager_command(CLI::App& app, ExitCode& exit) {
   webhook(command->add_option("--cert-secret", flags->cert_secret, "Secret of the certificate"));
   webhook(command->add_flag("--cert-external", flags->cert_external,
                             "--cert-secret is kept by somebody else (cert-manager): only load it"));
+  webhook(command
+              ->add_option("--cert-settle-seconds", flags->cert_settle_seconds,
+                           "how long each step of a CA's rotation is given to reach every API\n"
+                           "server and replica before the next relies on it")
+              ->check(CLI::Range(5, 3600)));
   webhook(command->add_option("--webhook-service", flags->webhook_service,
                               "Service of the webhook, for the certificate's names"));
   webhook(command->add_option("--webhook-config", flags->webhook_config,

@@ -27,6 +27,7 @@ struct ManagerFlags {
   std::string cert_secret = "gobuildenv-webhook-cert";
   std::string webhook_service = "gobuildenv-webhook";
   std::string webhook_config = "gobuildenv";
+  int cert_settle_seconds = 120;  ///< between the steps of a CA's rotation
   int drain_seconds = 12;
 
   std::string metrics_bind = ":8080";  ///< HOST:PORT, :PORT or "off"

@@ -156,6 +156,7 @@ controllers::ManagerOptions manager_options(const ManagerFlags& flags,
                          : flags.cert_external   ? controllers::CertificateMode::Secret
                                                  : controllers::CertificateMode::SelfManaged;
   options.secret_name = flags.cert_secret;
+  options.certificate_settle = std::chrono::seconds(flags.cert_settle_seconds);
   options.service_name = flags.webhook_service;
   options.mutating_configuration = flags.webhook_config;
   options.validating_configuration = flags.webhook_config;
@@ -163,6 +164,9 @@ controllers::ManagerOptions manager_options(const ManagerFlags& flags,
 }
 
 int run(const ManagerFlags& flags) {
+  // Before any thread exists: one that does not block a signal would be ended by it, and with it
+  // the process, whatever the others block.
+  Signals signals;
   auto proxies = goenv::parse_proxy_list(flags.module_proxy);
   if (!proxies) return fail(ExitCode::Usage, "--module-proxy: " + proxies.error());
   auto ca = read_pem(flags.module_proxy_ca);
@@ -243,7 +247,6 @@ int run(const ManagerFlags& flags) {
                                   },
                                   clock, metrics, random};
 
-  Signals signals;
   controllers::Manager manager(std::move(options), std::move(edges));
   manager_to_stop = &manager;
 
