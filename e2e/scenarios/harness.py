@@ -6,6 +6,7 @@ an API server alone), and asserts on what kubectl shows.
 
 import base64
 import contextlib
+import http.client
 import json
 import os
 import pathlib
@@ -13,11 +14,13 @@ import re
 import shutil
 import signal
 import socket
+import ssl
 import string
 import subprocess
 import sys
 import tempfile
 import time
+import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CLUSTER = ROOT / "e2e" / "cluster" / "cluster"
@@ -26,7 +29,7 @@ SYSTEM_NAMESPACE = "gobuildenv-system"
 CANNOT_RUN_CONTAINERS = 3
 
 sys.path.insert(0, str(ROOT / "e2e" / "cluster"))
-from clusterlib import binaries, images  # noqa: E402
+from clusterlib import binaries, certs, images, kubeconfig  # noqa: E402
 
 
 class Failure(Exception):
@@ -90,9 +93,13 @@ class Cluster:
         if done.returncode != 0:
             raise Failure(f"the cluster did not start (exit {done.returncode})")
         self.kubeconfig = run(CLUSTER, "kubeconfig", "--name", self.name).stdout.strip()
+        self.folder = pathlib.Path(self.kubeconfig).parent
+        self.api = Api(self)
         return self
 
     def __exit__(self, *_):
+        if self.kubeconfig:
+            self.api.close()
         subprocess.run([str(CLUSTER), "down", "--name", self.name], stdout=subprocess.DEVNULL)
 
     def kubectl(self, *argv, check=True, stdin=None, timeout=120):
@@ -121,6 +128,194 @@ class Cluster:
 
     def load_image(self, archive):
         run(CLUSTER, "load-image", "--name", self.name, archive, timeout=900)
+
+    def kill(self, program):
+        run(CLUSTER, "kill", "--name", self.name, program)
+
+    def restart(self, program):
+        run(CLUSTER, "restart", "--name", self.name, program)
+
+    def user(self, name):
+        """The kubeconfig of another administrator, who is told apart in the audit log."""
+        pki, path = self.folder / "pki", self.folder / f"{name}.kubeconfig"
+        server = json.loads(pathlib.Path(self.kubeconfig).read_text())["clusters"][0]["cluster"]
+        certs.make_client(pki, name, name, ["system:masters"])
+        kubeconfig.with_certificate(path, server["server"], pki, name)
+        return path
+
+    def writes(self, user, since=""):
+        """Writes by `user` received after `since` (a time of the audit log), Leases left out."""
+        found = []
+        for line in (self.folder / "logs" / "audit.log").read_text().splitlines():
+            event = json.loads(line)
+            target = event.get("objectRef", {})
+            if (event["user"]["username"] == user and event["requestReceivedTimestamp"] > since
+                    and event["verb"] in ("create", "update", "patch", "delete",
+                                          "deletecollection")
+                    and target.get("resource") != "leases"):
+                found.append(f"{event['requestReceivedTimestamp']} {event['verb']} "
+                             f"{target.get('resource')}/{target.get('subresource', '')} "
+                             f"{target.get('namespace')}/{target.get('name')} -> "
+                             f"{event.get('responseStatus', {}).get('code')}")
+        return found
+
+
+class Api:
+    """The administrator's own requests, on one kept connection: cheaper than a kubectl each."""
+
+    def __init__(self, cluster):
+        address = json.loads(pathlib.Path(cluster.kubeconfig).read_text())
+        self.host = address["clusters"][0]["cluster"]["server"].removeprefix("https://")
+        pki = cluster.folder / "pki"
+        self.context = ssl.create_default_context(cafile=str(pki / "ca.crt"))
+        self.context.load_cert_chain(pki / "admin.crt", pki / "admin.key")
+        self.connection = None
+
+    def request(self, method, path, body=None, content_type="application/json"):
+        """Gives (status, answer, warnings). A kept connection that is gone is opened again."""
+        for fresh in (False, True):
+            if fresh or self.connection is None:
+                self.connection = http.client.HTTPSConnection(self.host, timeout=30,
+                                                              context=self.context)
+            try:
+                self.connection.request(method, path, None if body is None else json.dumps(body),
+                                        {"Content-Type": content_type})
+                answer = self.connection.getresponse()
+                text = answer.read()
+                return answer.status, json.loads(text), answer.headers.get_all("Warning") or []
+            except (http.client.HTTPException, ConnectionError):
+                self.close()
+                if fresh:
+                    raise
+
+    def close(self):
+        if self.connection:
+            self.connection.close()
+        self.connection = None
+
+    def get(self, path):
+        """The object, or None where there is none."""
+        status, answer, _ = self.request("GET", path)
+        if status == 404:
+            return None
+        if status != 200:
+            raise Failure(f"GET {path}: {status} {answer}")
+        return answer
+
+    def list(self, path):
+        return self.get(path)["items"]
+
+    def must(self, method, path, body=None, content_type="application/json"):
+        status, answer, _ = self.request(method, path, body, content_type)
+        if status >= 300:
+            raise Failure(f"{method} {path}: {status} {answer}")
+        return answer
+
+    def merge(self, path, patch):
+        return self.must("PATCH", path, patch, "application/merge-patch+json")
+
+    # --- what scenarios ask for again and again ---
+
+    def environment(self, ns, name):
+        return self.get(f"{environments(ns)}/{name}")
+
+    def apply_environment(self, ns, name, version="1.22.3", **spec):
+        """Creates or changes a GoBuildEnv (server-side apply); gives it."""
+        body = environment(ns, name, version, **spec)
+        return self.must("PATCH", f"{environments(ns)}/{name}?fieldManager=scenario&force=true",
+                         body, "application/apply-patch+yaml")
+
+    def ready(self, ns, name, seconds=20):
+        """Waits until the newest spec is served; gives the environment."""
+        def is_ready():
+            found = self.environment(ns, name)
+            ready = condition(found, "Ready")
+            if (ready.get("status") == "True"
+                    and ready.get("observedGeneration") == found["metadata"]["generation"]):
+                return found
+            raise Failure(f"status {json.dumps((found or {}).get('status'))}")
+        return wait_for(f"GoBuildEnv {ns}/{name} to be Ready", seconds, is_ready)
+
+    def create_pod(self, ns, pod, dry_run=True):
+        """Gives (status, answer, warnings) of a pod's creation."""
+        query = "?dryRun=All" if dry_run else ""
+        return self.request("POST", f"/api/v1/namespaces/{ns}/pods{query}", pod)
+
+    def admitted(self, ns, pod):
+        """The pod as admission would have it."""
+        status, answer, _ = self.create_pod(ns, pod)
+        if status != 201:
+            raise Failure(f"the pod was refused: {status} {answer}")
+        return answer
+
+    def events(self, ns, reason):
+        """Notes of the Events with this reason, by the name of the object they regard."""
+        found = self.list(f"/apis/events.k8s.io/v1/namespaces/{ns}/events")
+        return {e["regarding"]["name"]: e["note"] for e in found if e["reason"] == reason}
+
+
+def environments(ns):
+    return f"/apis/gobuildenv.dev/v1alpha1/namespaces/{ns}/gobuildenvs"
+
+
+def config_maps(ns):
+    return f"/api/v1/namespaces/{ns}/configmaps"
+
+
+def environment(ns, name, version="1.22.3", **spec):
+    """A GoBuildEnv; by default the toolchain is downloaded and cgo is off."""
+    return {"apiVersion": "gobuildenv.dev/v1alpha1", "kind": "GoBuildEnv",
+            "metadata": {"name": name, "namespace": ns},
+            "spec": {"toolchain": {"version": version, "delivery": "Download"}, **spec}}
+
+
+def pod(name, labels=None, **spec):
+    """A pod that no node runs; asks for what its labels ask for."""
+    return {"apiVersion": "v1", "kind": "Pod",
+            "metadata": {"name": name, "labels": labels or {}},
+            "spec": {"restartPolicy": "Never", "schedulerName": "nobody", "containers": [
+                {"name": "main", "image": "builds.example/go:1", "command": ["go", "build"]}],
+                **spec}}
+
+
+def asking(name, env, **labels):
+    """A pod that asks for the environment `env`."""
+    return pod(name, {"gobuildenv.dev/env": env, **labels})
+
+
+def revision_of(pod_object):
+    """The revision that a pod carries, or None where admission left it alone."""
+    return pod_object["metadata"].get("labels", {}).get("gobuildenv.dev/revision")
+
+
+def variables_of(pod_object, container=0):
+    found = pod_object["spec"]["containers"][container].get("env", [])
+    return {entry["name"]: entry.get("value") for entry in found}
+
+
+def condition(found, kind):
+    """The condition of that type, or an empty one."""
+    entries = (found or {}).get("status", {}).get("conditions", [])
+    return next((entry for entry in entries if entry["type"] == kind), {})
+
+
+def now():
+    """The time as the audit log writes it."""
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime()) + f".{time.time_ns() % 10**9 // 1000:06}Z"
+
+
+class Case(unittest.TestCase):
+    """A test case that, when it fails, shows what the operator under test said."""
+
+    operators = ()
+    maxDiff = None
+
+    def run(self, result=None):
+        before = len(result.failures) + len(result.errors)
+        super().run(result)
+        if len(result.failures) + len(result.errors) > before:
+            for operator in self.operators:
+                print(f"--- {operator.name}:\n{operator.tail()}", file=sys.stderr)
 
 
 class CannotRunContainers(Exception):
@@ -184,8 +379,9 @@ def wait_for_ca_bundle(cluster):
 class OffCluster:
     """The operator as a process of this machine beside an API server: `manager --kubeconfig`."""
 
-    def __init__(self, cluster, proxy="", flags=()):
+    def __init__(self, cluster, proxy="", flags=(), user=""):
         self.cluster = cluster
+        self.name = user or "manager"
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="gobuildenv-manager-"))
         self.log = self.folder / "manager.log"
         self.certificates()
@@ -194,15 +390,20 @@ class OffCluster:
                         "--timeout=60s")
         cluster.namespace(SYSTEM_NAMESPACE)
         self.port, self.metrics_port, self.health_port = free_ports(3)
-        self.argv = [binary(), "manager", "--kubeconfig", cluster.kubeconfig,
+        self.argv = [binary(), "manager",
+                     "--kubeconfig", cluster.user(user) if user else cluster.kubeconfig,
                      "--webhook-port", self.port, "--cert-dir", self.folder,
                      "--lease-namespace", SYSTEM_NAMESPACE,
                      "--metrics-bind", f"127.0.0.1:{self.metrics_port}",
                      "--health-bind", f"127.0.0.1:{self.health_port}",
                      *(["--module-proxy", proxy] if proxy else []), *flags]
         self.process = None
-        self.start()
-        self.register()
+        try:
+            self.start()
+            self.register()
+        except BaseException:
+            self.close()
+            raise
 
     def certificates(self):
         """A serving certificate for loopback, as a person would make one for development."""
@@ -212,8 +413,9 @@ class OffCluster:
             "subjectAltName=DNS:localhost,IP:127.0.0.1")
 
     def start(self):
-        self.process = subprocess.Popen([str(a) for a in self.argv], stdout=open(self.log, "ab"),
-                                        stderr=subprocess.STDOUT)
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen([str(a) for a in self.argv], stdout=log,
+                                            stderr=subprocess.STDOUT)
         try:
             wait_for("the manager to be ready", 30, self.ready)
         except Failure as error:
@@ -247,6 +449,25 @@ class OffCluster:
             self.process.send_signal(sig)
             self.process.wait(seconds)
         return self.process.returncode
+
+    def signal(self, sig):
+        self.process.send_signal(sig)
+
+    def tail(self, size=6000):
+        return self.log.read_text()[-size:]
+
+    def holds_lease(self):
+        """Whether a process of this identity holds the Lease: its name is the log's first line."""
+        lease = self.cluster.api.get("/apis/coordination.k8s.io/v1/namespaces/"
+                                     f"{SYSTEM_NAMESPACE}/leases/gobuildenv-manager")
+        started = re.findall(r"manager starts identity=(\S+)", self.log.read_text())
+        return bool(lease and started and lease["spec"].get("holderIdentity") == started[-1])
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
 
     def close(self):
         if self.process and self.process.poll() is None:
