@@ -30,7 +30,7 @@ def ours(binary: Path) -> Side:
     return Side(OURS, [
         str(binary), "manager", "--kubeconfig", "{KUBECONFIG}", "--cert-dir", "{CERTS}",
         "--webhook-port", "{PORT}", "--metrics-bind", "127.0.0.1:0", "--health-bind",
-        "127.0.0.1:0", "--leader-elect=true", "--lease-namespace", "bench"])
+        "127.0.0.1:0", "--leader-elect=true", "--lease-namespace", "default"])
 
 
 def peer(binary: Path, extra: list) -> Side:
