@@ -14,6 +14,7 @@
 #include "controllers/gobuildenv/caches.hpp"
 #include "controllers/gobuildenv/reconciler.hpp"
 #include "controllers/missed/reporter.hpp"
+#include "controllers/operator_metrics.hpp"
 #include "controllers/serving/lookup.hpp"
 #include "crds/digest.hpp"
 #include "goenv/names.hpp"
@@ -29,6 +30,8 @@ using kube::Origin;
 
 /// Pods come and go in crowds; their environment's counts are looked at once for all of them.
 constexpr std::chrono::seconds kPodsSettle{1};
+/// Key in the queue of missed pods: look for those whose environment is gone. No pod has it.
+const kube::ObjectKey kStranded{};
 
 kube::InformerOptions watch(const kube::ResourceType& type, std::string ns = {}) {
   kube::InformerOptions options;
@@ -48,6 +51,11 @@ kube::InformerOptions watch_labelled(const kube::ResourceType& type, std::string
                                      std::string selector) {
   kube::InformerOptions options = watch(type, std::move(ns));
   options.label_selector = std::move(selector);
+  return options;
+}
+
+kube::InformerOptions named(kube::InformerOptions options, std::string name) {
+  options.name = std::move(name);
   return options;
 }
 
@@ -92,6 +100,12 @@ struct Manager::Impl {
         pods(runtime,
              watch_labelled(kPodType, options.watch_namespace, std::string(goenv::kEnvLabel)),
              decode_pod, {pod_index()}),
+        chosen_pods(runtime,
+                    named(watch_labelled(kPodType, options.watch_namespace,
+                                         std::string(goenv::kRevisionLabel) + ",!" +
+                                             std::string(goenv::kEnvLabel)),
+                          "pods-chosen"),
+                    decode_pod, {pod_index()}),
         namespaces(
             runtime,
             metadata_of(watch_labelled(kNamespaceType, {}, std::string(goenv::kInjectionLabel))),
@@ -101,7 +115,8 @@ struct Manager::Impl {
                     decode_csi_driver),
         lookup({*open_client, environments, config_maps, namespaces, csi_drivers}),
         events(*client, event_options(), edges.clock, edges.random),
-        resolver(options.resolver, options.web_transport, edges.clock,
+        operator_metrics(edges.metrics),
+        resolver(resolver_options(), options.web_transport, edges.clock,
                  [this](const kube::ObjectKey& key) { environment_controller.queue().add(key); }),
         reconciler(*client, caches(), resolver, events, edges.clock, reconciler_options()),
         environment_controller(controller_options("gobuildenv", options.workers), edges.clock,
@@ -109,7 +124,7 @@ struct Manager::Impl {
                                [this](const auto& key) { return reconciler.reconcile(key); }),
         missed(caches(), events, edges.clock, &edges.metrics, {disabled(), 5, 50}),
         missed_controller(controller_options("missed-pods", 1), edges.clock, &edges.metrics,
-                          [this](const auto& key) { return missed.reconcile(key); }) {
+                          [this](const auto& key) { return reconcile_missed(key); }) {
     if (options.certificates != CertificateMode::Files) {
       certificates.emplace(options, runtime);
       certificates->secret.add_handler([this](const auto& change) { on_secret(change); });
@@ -129,9 +144,13 @@ struct Manager::Impl {
       certificates->mutating.add_handler(look);
       certificates->validating.add_handler(look);
     }
-    environments.add_handler([this](const auto& change) { on_environment(change); });
+    environments.add_handler([this](const auto& change) {
+      operator_metrics.observe(change);
+      on_environment(change);
+    });
     config_maps.add_handler([this](const auto& change) { on_config_map(change); });
     pods.add_handler([this](const auto& change) { on_pod(change); });
+    chosen_pods.add_handler([this](const auto& change) { on_pod(change); });
   }
 
   // --- options of the parts ---
@@ -180,6 +199,15 @@ struct Manager::Impl {
     return out;
   }
 
+  [[nodiscard]] ResolverOptions resolver_options() const {
+    ResolverOptions out = options.resolver;
+    out.answered = [this, then = options.resolver.answered](const ToolchainAnswer& answer) {
+      operator_metrics.answered(answer);
+      if (then) then(answer);
+    };
+    return out;
+  }
+
   [[nodiscard]] CertificateOptions certificate_options() const {
     CertificateOptions out;
     out.secret = {options.own_namespace, options.secret_name};
@@ -199,7 +227,7 @@ struct Manager::Impl {
     return out;
   }
 
-  Caches caches() { return {environments, config_maps, pods}; }
+  Caches caches() { return {environments, config_maps, pods, chosen_pods}; }
 
   // --- changes ---
 
@@ -208,26 +236,36 @@ struct Manager::Impl {
     environment_controller.queue().add(change.key, change.priority());
     const bool going = !change.new_value || change.new_value->deleting;
     const bool was_going = !change.old_value || change.old_value->deleting;
-    if (going && (!was_going || !change.new_value)) on_deletion(change.key, !change.new_value);
+    if (going && (!was_going || !change.new_value)) on_deletion(change);
   }
 
   /// Pods that still use a deleted environment are told of, on it and, where they wait for what
   /// will not come, on them.
-  void on_deletion(const kube::ObjectKey& key, bool gone) {
-    const std::string index = environment_index_key(key.ns, key.name);
-    const auto users = pods.by_index(kEnvironmentIndex, index);
-    if (users.empty()) return;
-    record(events, kGoBuildEnvType, key, {},
+  void on_deletion(const Change<EnvironmentRecord>& change) {
+    const auto users = pods_of(caches(), change.key);
+    const auto count = std::count_if(users.begin(), users.end(),
+                                     [](const auto& pod) { return pod->revision != nullptr; });
+    if (count == 0) return;
+    record(events, kGoBuildEnvType, change.key, std::string(change.uid),
            {true, "DeletedWhileInUse",
-            std::to_string(users.size()) +
+            std::to_string(count) +
                 " unfinished pods use this environment; those that have not started will wait for "
                 "its files in vain"});
-    if (!gone) return;
-    for (const auto& pod : pods.items()) {
-      if (pod.meta.key.ns == key.ns && *pod.value->environment == key.name) {
-        missed_controller.queue().add(pod.meta.key);
-      }
-    }
+    if (change.new_value) return;
+    missed.environment_gone(change.key);
+    missed_controller.queue().add(kStranded);
+  }
+
+  /// The pod has not started, and the environment whose files it mounts is gone.
+  [[nodiscard]] bool in_vain_for(const kube::ObjectKey& key, const PodRecord& pod) const {
+    return pod.pending && pod.revision && !pod.environment->empty() &&
+           !environments.get({key.ns, *pod.environment});
+  }
+
+  kube::ReconcileResult reconcile_missed(const kube::ObjectKey& key) {
+    if (key != kStranded) return missed.reconcile(key);
+    for (const kube::ObjectKey& pod : missed.stranded()) missed_controller.queue().add(pod);
+    return kube::ReconcileResult::done();
   }
 
   void on_config_map(const Change<ConfigMapRecord>& change) {
@@ -247,7 +285,9 @@ struct Manager::Impl {
   void on_pod(const Change<PodRecord>& change) {
     const bool newly_missed = missed.observe(change);
     if (!working.load(std::memory_order_acquire)) return;
-    if (newly_missed) missed_controller.queue().add(change.key, change.priority());
+    // Admitted just before its environment was deleted.
+    const bool in_vain = !change.old_value && in_vain_for(change.key, *change.new_value);
+    if (newly_missed || in_vain) missed_controller.queue().add(change.key, change.priority());
     if (change.origin == Origin::Resync) return;
     const PodRecord* before = change.old_value.get();
     const PodRecord* after = change.new_value.get();
@@ -257,7 +297,7 @@ struct Manager::Impl {
       return;
     }
     for (const PodRecord* pod : {before, after}) {
-      if (pod == nullptr) continue;
+      if (pod == nullptr || pod->environment->empty()) continue;
       environment_controller.queue().add_after({change.key.ns, *pod->environment}, kPodsSettle,
                                                kube::Priority::Low);
     }
@@ -265,6 +305,7 @@ struct Manager::Impl {
 
   void on_secret(const Change<CertificateSecret>& change) {
     if (!change.new_value) return;  // what is served goes on being served
+    operator_metrics.certificates(change.new_value->stored);
     const webhooks::certificates::KeyPair& leaf = change.new_value->stored.leaf;
     if (change.old_value && change.old_value->stored.leaf == leaf && has_certificate) return;
     const auto checked = webhooks::certificates::check_pair(leaf);
@@ -294,6 +335,7 @@ struct Manager::Impl {
     f(environments);
     f(config_maps);
     f(pods);
+    f(chosen_pods);
     f(namespaces);
     f(csi_drivers);
     if (!certificates) return;
@@ -317,7 +359,7 @@ struct Manager::Impl {
     });
     if (!complete) return;
     spdlog::info("caches have synced environments={} configmaps={} pods={}", environments.size(),
-                 config_maps.size(), pods.size());
+                 config_maps.size(), pods.size() + chosen_pods.size());
     kube::trim_after_sync();
     const std::scoped_lock lock(mutex);
     if (stopping) return;
@@ -340,9 +382,12 @@ struct Manager::Impl {
     for (const auto& item : environments.items()) {
       environment_controller.queue().add(item.meta.key, kube::Priority::Low);
     }
-    for (const auto& item : pods.items()) {
-      if (!item.value->revision && !item.value->finished) {
-        missed_controller.queue().add(item.meta.key, kube::Priority::Low);
+    for (const auto* informer : {&pods, &chosen_pods}) {
+      for (const auto& item : informer->items()) {
+        const bool missing = !item.value->finished && !item.value->revision;
+        if (missing || in_vain_for(item.meta.key, *item.value)) {
+          missed_controller.queue().add(item.meta.key, kube::Priority::Low);
+        }
       }
     }
     environment_controller.start();
@@ -396,11 +441,13 @@ struct Manager::Impl {
   kube::InformerRuntime runtime;
   kube::Informer<EnvironmentRecord> environments;
   kube::Informer<ConfigMapRecord> config_maps;
-  kube::Informer<PodRecord> pods;
+  kube::Informer<PodRecord> pods;         ///< that asked
+  kube::Informer<PodRecord> chosen_pods;  ///< that were chosen by podSelector
   kube::Informer<NamespaceRecord> namespaces;
   kube::Informer<CsiDriverRecord> csi_drivers;
   ServingLookup lookup;
   kube::EventWriter events;
+  OperatorMetrics operator_metrics;
   ToolchainResolver resolver;
   EnvironmentReconciler reconciler;
   kube::Controller environment_controller;

@@ -1,6 +1,8 @@
 #include "controllers/gobuildenv/caches.hpp"
 
 #include <algorithm>
+#include <iterator>
+#include <utility>
 
 #include "goenv/revision.hpp"
 
@@ -51,9 +53,24 @@ std::vector<kube::Decoded<ConfigMapRecord>> config_maps_of(
 kube::Index<PodRecord> pod_index() {
   return {std::string(kEnvironmentIndex), [](const kube::ObjectKey& key, const PodRecord& record) {
             // What is finished uses nothing and is not counted.
-            if (record.finished) return std::vector<std::string>{};
+            if (record.finished || record.environment->empty()) return std::vector<std::string>{};
             return std::vector{environment_index_key(key.ns, *record.environment)};
           }};
+}
+
+std::vector<std::shared_ptr<const PodRecord>> pods_of(const Caches& caches,
+                                                      const kube::ObjectKey& environment) {
+  const std::string key = environment_index_key(environment.ns, environment.name);
+  auto out = caches.pods.by_index(kEnvironmentIndex, key);
+  auto chosen = caches.chosen_pods.by_index(kEnvironmentIndex, key);
+  out.insert(out.end(), std::make_move_iterator(chosen.begin()),
+             std::make_move_iterator(chosen.end()));
+  return out;
+}
+
+std::optional<kube::Decoded<PodRecord>> find_pod(const Caches& caches, const kube::ObjectKey& pod) {
+  auto found = caches.pods.find(pod);
+  return found ? std::move(found) : caches.chosen_pods.find(pod);
 }
 
 }  // namespace gobuildenv::controllers

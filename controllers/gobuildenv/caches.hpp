@@ -1,5 +1,7 @@
 #pragma once
 
+#include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,6 +18,7 @@ inline constexpr std::string_view kEnvironmentIndex = "environment";
 /// "<namespace>/<environment>".
 std::string environment_index_key(std::string_view ns, std::string_view environment);
 
+/// Unfinished pods.
 kube::Index<PodRecord> pod_index();
 /// By a bucket of environments: an index entry for each of 10,000 would cost as much as the record.
 kube::Index<ConfigMapRecord> config_map_index();
@@ -23,8 +26,17 @@ kube::Index<ConfigMapRecord> config_map_index();
 struct Caches {
   kube::Informer<EnvironmentRecord>& environments;
   kube::Informer<ConfigMapRecord>& config_maps;
-  kube::Informer<PodRecord>& pods;
+  kube::Informer<PodRecord>& pods;  ///< that asked: with the label gobuildenv.dev/env
+  /// That were chosen by podSelector: with the revision's label and without the other.
+  kube::Informer<PodRecord>& chosen_pods;
 };
+
+/// The unfinished pods of an environment: of those that asked and those it chose.
+std::vector<std::shared_ptr<const PodRecord>> pods_of(const Caches& caches,
+                                                      const kube::ObjectKey& environment);
+
+/// From whichever cache has it; no pod has the labels of both.
+std::optional<kube::Decoded<PodRecord>> find_pod(const Caches& caches, const kube::ObjectKey& pod);
 
 /// The ConfigMaps in the cache that belong to an environment by label and name, ordered by name.
 std::vector<kube::Decoded<ConfigMapRecord>> config_maps_of(

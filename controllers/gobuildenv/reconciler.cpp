@@ -82,9 +82,8 @@ std::optional<EnvironmentReconciler::Gathered> EnvironmentReconciler::gather(
         fact_of(item.meta, *item.value, facts.uid, !facts.export_name.empty()));
   }
 
-  const std::string index = environment_index_key(key.ns, key.name);
   const bool disabled = options_.injection_disabled && options_.injection_disabled(key.ns);
-  for (const auto& pod : caches_.pods.by_index(kEnvironmentIndex, index)) {
+  for (const auto& pod : pods_of(caches_, key)) {
     if (pod->revision) {
       facts.pods.in_use.insert(*pod->revision);
       ++facts.pods.injected;

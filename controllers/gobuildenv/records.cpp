@@ -220,6 +220,10 @@ tl::expected<kube::Decoded<EnvironmentRecord>, std::string> decode_environment(
     }
   }
   const crds::Condition* ready = summary->status.find(crds::kReady);
+  if (ready != nullptr && ready->status != crds::ConditionStatus::Unknown) {
+    record->ready =
+        ready->status == crds::ConditionStatus::True ? Readiness::True : Readiness::False;
+  }
   if (ready == nullptr || ready->status != crds::ConditionStatus::True ||
       ready->observed_generation != record->generation) {
     rare.spec = std::move(summary->spec_json);
@@ -285,7 +289,10 @@ tl::expected<kube::Decoded<PodRecord>, std::string> decode_pod(std::string_view 
   if (!parsed) return tl::unexpected(parsed.error());
   auto record = std::make_shared<PodRecord>();
   const dom::element& metadata = parsed->metadata;
-  record->environment = names().get(text(metadata, "labels", goenv::kEnvLabel));
+  std::string_view environment = text(metadata, "labels", goenv::kEnvLabel);
+  if (environment.empty())
+    environment = text(metadata, "annotations", goenv::kEnvironmentAnnotation);
+  record->environment = names().get(environment);
   std::string_view revision = text(metadata, "annotations", goenv::kRevisionAnnotation);
   if (revision.empty()) revision = text(metadata, "labels", goenv::kRevisionLabel);
   if (!revision.empty()) record->revision = names().get(revision);

@@ -33,11 +33,15 @@ struct SelectingEnvironment {
   goenv::PodSelector selector;
 };
 
+/// Status of the condition Ready, whatever generation it is of.
+enum class Readiness : std::uint8_t { Unknown, True, False };
+
 /// A GoBuildEnv in the cache.
 struct EnvironmentRecord {
   std::int64_t generation = 0;
   std::int32_t history_limit = 3;
   bool deleting = false;
+  Readiness ready = Readiness::Unknown;
   std::string current;  ///< status.revisions.current; ten bytes need no memory of their own
   std::string status;   ///< pack_status()
 
@@ -87,10 +91,12 @@ std::uint64_t environment_hash(std::string_view name);
 /// which it is named.
 std::vector<std::string> environments_of(const kube::ObjectKey& key, const ConfigMapRecord& record);
 
-/// A pod that asked for an environment (label gobuildenv.dev/env).
+/// A pod that asked for an environment (label gobuildenv.dev/env), or that an environment chose by
+/// its podSelector (annotation gobuildenv.dev/environment).
 struct PodRecord {
-  std::shared_ptr<const std::string> environment;  ///< asked for
-  std::shared_ptr<const std::string> revision;     ///< got; null: admission left the pod alone
+  /// Asked for, or chosen by. Never null; empty where somebody wrote the revision's label by hand.
+  std::shared_ptr<const std::string> environment;
+  std::shared_ptr<const std::string> revision;  ///< got; null: admission left the pod alone
   std::int64_t created = 0;
   bool answered = false;  ///< left as it was on purpose: recorded so, a Windows or mirror pod
   bool pending = false;   ///< phase Pending: its volumes may not be mounted yet

@@ -13,6 +13,10 @@ bool went_without(const PodRecord* pod) {
   return pod != nullptr && !pod->finished && !pod->revision && !pod->answered;
 }
 
+bool got_it(const PodRecord* pod) {
+  return pod != nullptr && !pod->finished && pod->revision && !pod->environment->empty();
+}
+
 }  // namespace
 
 MissedPods::MissedPods(Caches caches, kube::EventRecorder& events, kube::Clock& clock,
@@ -29,30 +33,40 @@ MissedPods::MissedPods(Caches caches, kube::EventRecorder& events, kube::Clock& 
 
 void MissedPods::publish() {
   const std::scoped_lock lock(mutex_);
-  for (auto entry = missed_.begin(); entry != missed_.end();) {
+  for (auto entry = counts_.begin(); entry != counts_.end();) {
+    const Counts& counts = entry->second;
     const bool disabled = options_.injection_disabled && options_.injection_disabled(entry->first);
     metrics_
         ->gauge("gobuildenv_pods_missed",
                 "Unfinished pods that asked for an environment and did not get it.",
                 {{"namespace", entry->first}})
-        .set(disabled ? 0 : entry->second);
-    // The gauge stays at 0; the count need not.
-    entry = entry->second == 0 ? missed_.erase(entry) : std::next(entry);
+        .set(disabled ? 0 : counts.missed);
+    metrics_
+        ->gauge("gobuildenv_pods_injected", "Unfinished pods that got their environment.",
+                {{"namespace", entry->first}})
+        .set(counts.injected);
+    // The gauges stay at 0; the counts need not.
+    const bool none = counts.injected == 0 && counts.missed == 0;
+    entry = none ? counts_.erase(entry) : std::next(entry);
   }
 }
 
 bool MissedPods::observe(const kube::Change<PodRecord>& change) {
-  const bool before = change.origin != kube::Origin::Resync && went_without(change.old_value.get());
-  const bool after = went_without(change.new_value.get());
   if (change.origin == kube::Origin::Resync) return false;
+  const PodRecord* old_pod = change.old_value.get();
+  const PodRecord* new_pod = change.new_value.get();
+  const bool before = went_without(old_pod);
+  const bool after = went_without(new_pod);
+  const int injected = static_cast<int>(got_it(new_pod)) - static_cast<int>(got_it(old_pod));
   const std::scoped_lock lock(mutex_);
-  if (before != after) missed_[change.key.ns] += after ? 1 : -1;
+  if (before != after) counts_[change.key.ns].missed += after ? 1 : -1;
+  if (injected != 0) counts_[change.key.ns].injected += injected;
   if (!change.new_value) reported_.erase(change.key);
   return after && !before;
 }
 
 kube::ReconcileResult MissedPods::reconcile(const kube::ObjectKey& key) {
-  const auto pod = caches_.pods.find(key);
+  const auto pod = find_pod(caches_, key);
   if (!pod) return kube::ReconcileResult::done();
   const PodRecord& asking = *pod->value;
   MissedFacts facts;
@@ -80,6 +94,30 @@ kube::ReconcileResult MissedPods::reconcile(const kube::ObjectKey& key) {
   }
   record(events_, kPodType, key, pod->meta.uid, *note);
   return kube::ReconcileResult::done();
+}
+
+void MissedPods::environment_gone(const kube::ObjectKey& environment) {
+  const std::scoped_lock lock(mutex_);
+  gone_.insert(environment);
+}
+
+std::vector<kube::ObjectKey> MissedPods::stranded() {
+  std::set<kube::ObjectKey> gone;
+  {
+    const std::scoped_lock lock(mutex_);
+    gone.swap(gone_);
+  }
+  std::vector<kube::ObjectKey> out;
+  if (gone.empty()) return out;
+  for (const auto* pods : {&caches_.pods, &caches_.chosen_pods}) {
+    for (auto& pod : pods->items()) {
+      if (pod.value->pending && pod.value->revision &&
+          gone.contains({pod.meta.key.ns, *pod.value->environment})) {
+        out.push_back(std::move(pod.meta.key));
+      }
+    }
+  }
+  return out;
 }
 
 bool MissedPods::take_token() {

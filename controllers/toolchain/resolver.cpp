@@ -63,6 +63,7 @@ void ToolchainResolver::run() {
     questions_.pop_front();
     lock.unlock();
     ToolchainAnswer answer = ask(range);
+    if (options_.answered) options_.answered(answer);
     lock.lock();
     Entry& entry = entries_[range];
     entry.at = clock_.now();

@@ -34,6 +34,8 @@ struct ResolverOptions {
   std::chrono::seconds retry_base{5};  ///< after the n-th failure in a row: base · 2ⁿ, at most max
   std::chrono::seconds retry_max{300};
   std::string flag = "--module-proxy";  ///< named where no proxy is configured
+  /// Called on the asking thread with each answer, for metrics; may be empty.
+  std::function<void(const ToolchainAnswer&)> answered;
 };
 
 /// Asks the proxies for one range, in order, by the fallback rules of GOPROXY: the list, and then

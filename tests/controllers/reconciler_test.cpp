@@ -28,12 +28,14 @@ class Reconciler : public ::testing::Test {
         environments_(runtime_, {}, decode_environment),
         config_maps_(runtime_, {}, decode_config_map, {config_map_index()}),
         pods_(runtime_, {}, decode_pod, {pod_index()}),
+        chosen_(runtime_, {}, decode_pod, {pod_index()}),
         resolver_({}, {}, clock_, [](const kube::ObjectKey&) {}),
-        reconciler_(client_, {environments_, config_maps_, pods_}, resolver_, events_, clock_,
-                    options()) {
+        reconciler_(client_, {environments_, config_maps_, pods_, chosen_}, resolver_, events_,
+                    clock_, options()) {
     synced(environments_);
     synced(config_maps_);
     synced(pods_);
+    synced(chosen_);
     show_environment(json{{"metadata", {{"name", "app"}, {"namespace", "ns"}, {"generation", 1}}},
                           {"spec", {{"toolchain", {{"version", "1.22.3"}}}}}});
   }
@@ -70,6 +72,7 @@ class Reconciler : public ::testing::Test {
   kube::Informer<EnvironmentRecord> environments_;
   kube::Informer<ConfigMapRecord> config_maps_;
   kube::Informer<PodRecord> pods_;
+  kube::Informer<PodRecord> chosen_;
   ToolchainResolver resolver_;
   CollectedEvents events_;
   EnvironmentReconciler reconciler_;
@@ -127,8 +130,8 @@ TEST_F(Reconciler, OwnConfigMapThatTheCacheLacksIsTakenAsItIs) {
   // A new process whose ConfigMap watch is behind: the spec is read anew, the object is found.
   kube::Informer<ConfigMapRecord> behind(runtime_, {}, decode_config_map, {config_map_index()});
   synced(behind);
-  EnvironmentReconciler other(client_, {environments_, behind, pods_}, resolver_, events_, clock_,
-                              options());
+  EnvironmentReconciler other(client_, {environments_, behind, pods_, chosen_}, resolver_, events_,
+                              clock_, options());
   client_.log.clear();
   EXPECT_EQ(other.reconcile({"ns", "app"}).kind, ReconcileResult::Kind::Done);
   EXPECT_EQ(client_.log, std::vector<std::string>{"create configmaps/" + name})
@@ -142,8 +145,8 @@ TEST_F(Reconciler, LabelsTakenFromAConfigMapAreGivenBack) {
   client_.at("configmaps", name)["metadata"].erase("labels");
   kube::Informer<ConfigMapRecord> blind(runtime_, {}, decode_config_map, {config_map_index()});
   synced(blind);
-  EnvironmentReconciler other(client_, {environments_, blind, pods_}, resolver_, events_, clock_,
-                              options());
+  EnvironmentReconciler other(client_, {environments_, blind, pods_, chosen_}, resolver_, events_,
+                              clock_, options());
   EXPECT_EQ(other.reconcile({"ns", "app"}).kind, ReconcileResult::Kind::Done);
   const json labels = client_.at("configmaps", name)["metadata"]["labels"];
   EXPECT_EQ(labels[std::string(kManagedByLabel)], kManagedBy);
@@ -169,8 +172,8 @@ TEST_F(Reconciler, ObjectsOfOthersAreLeftAlone) {
   synced(environments);
   synced(config_maps);
   environments.observe_write(fresh.put("gobuildenvs", object));
-  EnvironmentReconciler other(fresh, {environments, config_maps, pods_}, resolver_, events_, clock_,
-                              options());
+  EnvironmentReconciler other(fresh, {environments, config_maps, pods_, chosen_}, resolver_,
+                              events_, clock_, options());
   EXPECT_EQ(other.reconcile({"ns", "app"}).kind, ReconcileResult::Kind::Done);
   EXPECT_EQ(fresh.at("configmaps", taken), before);
   EXPECT_EQ(fresh.all("configmaps").size(), 2u);
@@ -234,6 +237,31 @@ TEST_F(Reconciler, PodCountsAreWrittenAtMostEveryHalfMinute) {
   EXPECT_EQ(status()["pods"]["injected"], 2);
   EXPECT_EQ(status()["pods"]["missed"], 1);
   EXPECT_EQ(client_.log.size(), 2u);
+}
+
+TEST_F(Reconciler, PodsItChoseKeepTheirRevisionAndAreCounted) {
+  reconcile();
+  const std::string first = current();
+  json pod{{"metadata",
+            {{"name", "chosen"},
+             {"namespace", "ns"},
+             {"uid", "chosen"},
+             {"labels", {{std::string(goenv::kRevisionLabel), first}}},
+             {"annotations", {{std::string(goenv::kEnvironmentAnnotation), "app"}}}}}};
+  chosen_.observe_write(client_.touch(pod));
+  edit({{"metadata", {{"generation", 2}}},
+        {"spec", {{"toolchain", {{"version", "1.23.1"}}}, {"revisionHistoryLimit", 0}}}});
+  reconcile();
+  ASSERT_NE(current(), first);
+  EXPECT_EQ(status()["pods"]["injected"], 1);
+  clock_.advance(std::chrono::hours(2));
+  reconcile();
+  EXPECT_TRUE(client_.has("configmaps", "app-" + first)) << "the pod mounts it";
+
+  pod["status"]["phase"] = "Succeeded";
+  chosen_.observe_write(client_.touch(pod));
+  reconcile();
+  EXPECT_FALSE(client_.has("configmaps", "app-" + first));
 }
 
 TEST_F(Reconciler, ExportIsCreatedAndNeverAdopted) {

@@ -6,6 +6,7 @@
 #include <functional>
 #include <nlohmann/json.hpp>
 
+#include "controllers/gobuildenv/caches.hpp"
 #include "controllers/gobuildenv/status.hpp"
 #include "crds/digest.hpp"
 #include "goenv/names.hpp"
@@ -179,6 +180,23 @@ TEST(PodRecord, SaysWhatWasAskedAndGot) {
   EXPECT_EQ(*decode(pod).revision, "0123456789");
   EXPECT_TRUE(decode(pod).finished);
   EXPECT_EQ(decode(pod).revision.get(), decode(pod).revision.get());
+}
+
+TEST(PodRecord, KnowsTheEnvironmentThatChoseThePod) {
+  json pod{{"metadata",
+            {{"name", "p"},
+             {"namespace", "ns"},
+             {"labels", {{std::string(goenv::kRevisionLabel), "0123456789"}}},
+             {"annotations", {{std::string(goenv::kEnvironmentAnnotation), "app"}}}}}};
+  const auto record = decode_pod(pod.dump())->value;
+  EXPECT_EQ(*record->environment, "app");
+  EXPECT_EQ(*record->revision, "0123456789");
+  // The label of a revision written by hand, and no more.
+  pod["metadata"].erase("annotations");
+  const auto by_hand = decode_pod(pod.dump());
+  ASSERT_TRUE(by_hand);
+  EXPECT_EQ(*by_hand->value->environment, "");
+  EXPECT_TRUE(pod_index().keys(by_hand->meta.key, *by_hand->value).empty());
 }
 
 TEST(Records, RefuseWhatIsNoObject) {
