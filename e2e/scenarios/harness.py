@@ -182,8 +182,10 @@ class Api:
                                         {"Content-Type": content_type})
                 answer = self.connection.getresponse()
                 text = answer.read()
-                return answer.status, json.loads(text), answer.headers.get_all("Warning") or []
-            except (http.client.HTTPException, ConnectionError):
+                if "json" in answer.headers.get("Content-Type", ""):
+                    text = json.loads(text)
+                return answer.status, text, answer.headers.get_all("Warning") or []
+            except (http.client.HTTPException, OSError):
                 self.close()
                 if fresh:
                     raise
