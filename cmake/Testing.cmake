@@ -3,6 +3,8 @@
 if(GBE_BUILD_TESTS)
   enable_testing()
   find_package(GTest REQUIRED)
+  # Those with threads of their own: what is built and run under ThreadSanitizer.
+  add_custom_target(threaded_tests)
 endif()
 
 function(gbe_test)
@@ -17,6 +19,10 @@ function(gbe_test)
   target_compile_definitions(${ARG_NAME}_test PRIVATE GBE_SOURCE_DIR=".")
   add_test(NAME ${ARG_NAME} COMMAND ${ARG_NAME}_test --gtest_brief=1
     WORKING_DIRECTORY "${CMAKE_SOURCE_DIR}")
+  if(ARG_NAME MATCHES "^(kube|controllers|webhooks_server)")
+    list(APPEND ARG_LABELS threads)
+    add_dependencies(threaded_tests ${ARG_NAME}_test)
+  endif()
   set_tests_properties(${ARG_NAME} PROPERTIES TIMEOUT 300 LABELS "${ARG_LABELS}")
 endfunction()
 
