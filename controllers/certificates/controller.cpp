@@ -52,6 +52,13 @@ certs::Observed CertificateController::observe() {
 
 ReconcileResult CertificateController::reconcile(const kube::ObjectKey&) {
   for (int steps = 0; steps < kMaxSteps; ++steps) {
+    const auto secret = sources_.secret.get(options_.secret);
+    if (secret && secret->foreign()) {
+      return ReconcileResult::final("Secret " + options_.secret.ns + "/" + options_.secret.name +
+                                    " holds a certificate of somebody else's: start with "
+                                    "--cert-external to serve it, name another Secret with "
+                                    "--cert-secret, or delete this one");
+    }
     const certs::Observed observed = observe();
     const certs::Decision decision = certs::decide(observed, options_.rotation);
     if (decision.step == certs::Step::None) {

@@ -55,9 +55,12 @@ tl::expected<kube::Decoded<CertificateSecret>, std::string> decode_secret(std::s
       }
     }
   }
-  return kube::Decoded<CertificateSecret>{
-      std::move(parsed->second),
-      std::make_shared<const CertificateSecret>(CertificateSecret{certs::decode(data)})};
+  auto record = std::make_shared<CertificateSecret>();
+  record->stored = certs::decode(data);
+  if (const Json& metadata = parsed->first["metadata"]; metadata.contains("labels")) {
+    record->managed = text(metadata["labels"], std::string(kManagedByLabel).c_str()) == kManagedBy;
+  }
+  return kube::Decoded<CertificateSecret>{std::move(parsed->second), std::move(record)};
 }
 
 tl::expected<kube::Decoded<WebhookConfiguration>, std::string> decode_webhook_configuration(

@@ -18,6 +18,11 @@ extern const kube::ResourceType kValidatingWebhookType;
 
 struct CertificateSecret {
   webhooks::certificates::Stored stored;
+  bool managed = false;  ///< label app.kubernetes.io/managed-by is ours
+  /// Holds a certificate that we did not make, such as cert-manager's: never to be overwritten.
+  [[nodiscard]] bool foreign() const {
+    return !managed && !stored.leaf.empty() && stored.ca.private_key.empty();
+  }
 };
 
 struct WebhookConfiguration {

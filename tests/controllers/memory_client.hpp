@@ -1,18 +1,21 @@
 #pragma once
 
+#include <algorithm>
 #include <condition_variable>
 #include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "kube/client.hpp"
 
 /// A few objects in a map behind the Client interface: uids, versions, generations, preconditions.
-/// It knows no schema and no rule beyond these; lists are empty, watches silent.
+/// It knows no schema and no rule beyond these; apply merges lists by `name`; lists are empty,
+/// watches silent.
 namespace gobuildenv::controllers::testing {
 
 /// A watch on which nothing happens.
@@ -38,7 +41,7 @@ class Silence final : public kube::ByteStream {
   bool cancelled_ = false;
 };
 
-class MemoryClient final : public kube::Client {
+class MemoryClient : public kube::Client {
  public:
   using Json = nlohmann::json;
   using Kind = kube::Error::Kind;
@@ -47,6 +50,9 @@ class MemoryClient final : public kube::Client {
   int gets = 0;
   /// Called before each write; what it gives is the write's failure.
   std::function<std::optional<Kind>(const std::string& entry)> fail;
+  std::optional<Kind> fail_gets;      ///< what every get() gives, if anything
+  std::vector<kube::Deadline> asked;  ///< deadline of each get()
+  std::vector<kube::ApplyOptions> applied;
 
   Json& at(const std::string& plural, const std::string& name) { return objects_[plural][name]; }
   bool has(const std::string& plural, const std::string& name) {
@@ -69,8 +75,11 @@ class MemoryClient final : public kube::Client {
     return object.dump();
   }
 
-  Result get(const kube::ResourceType& type, const kube::ObjectKey& key, kube::Deadline) override {
+  Result get(const kube::ResourceType& type, const kube::ObjectKey& key,
+             kube::Deadline deadline) override {
     ++gets;
+    asked.push_back(deadline);
+    if (fail_gets) return error(*fail_gets);
     if (!has(type.plural, key.name)) return error(Kind::NotFound);
     return at(type.plural, key.name).dump();
   }
@@ -107,15 +116,27 @@ class MemoryClient final : public kube::Client {
     }
     return touch(stored);
   }
-  Result apply(const kube::ResourceType&, const kube::ObjectKey&, std::string_view,
-               const kube::ApplyOptions&, kube::Deadline) override {
-    return error(Kind::Invalid);
+  Result apply(const kube::ResourceType& type, const kube::ObjectKey& key, std::string_view body,
+               const kube::ApplyOptions& options, kube::Deadline) override {
+    if (auto failure = enter("apply " + type.plural + "/" + key.name)) return error(*failure);
+    applied.push_back(options);
+    const Json wanted = Json::parse(body);
+    if (!has(type.plural, key.name)) {
+      if (wanted["metadata"].contains("uid")) return error(Kind::Conflict);
+      return put(type.plural, wanted);
+    }
+    Json& stored = at(type.plural, key.name);
+    if (!preconditions_hold(wanted, stored)) return error(Kind::Conflict);
+    merge_by_name(stored, wanted);
+    return touch(stored);
   }
   Result patch(const kube::ResourceType& type, const kube::ObjectKey& key, std::string_view body,
                const std::string&, const std::string&, kube::Deadline) override {
     if (auto failure = enter("patch " + type.plural + "/" + key.name)) return error(*failure);
     if (!has(type.plural, key.name)) return error(Kind::NotFound);
-    at(type.plural, key.name).merge_patch(Json::parse(body));
+    const Json wanted = Json::parse(body);
+    if (!preconditions_hold(wanted, at(type.plural, key.name))) return error(Kind::Conflict);
+    at(type.plural, key.name).merge_patch(wanted);
     return touch(at(type.plural, key.name));
   }
   tl::expected<void, kube::Error> remove(const kube::ResourceType& type, const kube::ObjectKey& key,
@@ -142,6 +163,35 @@ class MemoryClient final : public kube::Client {
     out.kind = kind;
     out.message = "memory client";
     return tl::unexpected(out);
+  }
+  static bool preconditions_hold(const Json& body, const Json& stored) {
+    for (const char* field : {"uid", "resourceVersion"}) {
+      const auto metadata = body.find("metadata");
+      if (metadata == body.end() || !metadata->contains(field)) continue;
+      if ((*metadata)[field] != stored["metadata"][field]) return false;
+    }
+    return true;
+  }
+  static void merge_by_name(Json& into, const Json& from) {
+    for (const auto& [key, value] : from.items()) {
+      Json& target = into[key];
+      if (value.is_object() && target.is_object()) {
+        merge_by_name(target, value);
+      } else if (value.is_array() && target.is_array()) {
+        for (const Json& item : value) {
+          const auto same = std::find_if(target.begin(), target.end(), [&](const Json& there) {
+            return there["name"] == item["name"];
+          });
+          if (same == target.end()) {
+            target.push_back(item);
+          } else {
+            merge_by_name(*same, item);
+          }
+        }
+      } else {
+        target = value;
+      }
+    }
   }
   std::optional<Kind> enter(const std::string& entry) {
     if (fail) {

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "caches.hpp"
 #include "controllers/outcome.hpp"
 #include "crds/digest.hpp"
 #include "goenv/names.hpp"
@@ -14,11 +15,7 @@ using kube::ReconcileResult;
 using nlohmann::json;
 using Kind = kube::Error::Kind;
 
-class CollectedEvents final : public kube::EventRecorder {
- public:
-  std::vector<kube::Event> events;
-  void record(kube::Event event) noexcept override { events.push_back(std::move(event)); }
-};
+using testing::CollectedEvents;
 
 /// The caches hold what the test shows them, as a watch would.
 class Reconciler : public ::testing::Test {
@@ -32,20 +29,12 @@ class Reconciler : public ::testing::Test {
         resolver_({}, {}, clock_, [](const kube::ObjectKey&) {}),
         reconciler_(client_, {environments_, config_maps_, pods_, chosen_}, resolver_, events_,
                     clock_, options()) {
-    synced(environments_);
-    synced(config_maps_);
-    synced(pods_);
-    synced(chosen_);
+    testing::sync(environments_);
+    testing::sync(config_maps_);
+    testing::sync(pods_);
+    testing::sync(chosen_);
     show_environment(json{{"metadata", {{"name", "app"}, {"namespace", "ns"}, {"generation", 1}}},
                           {"spec", {{"toolchain", {{"version", "1.22.3"}}}}}});
-  }
-
-  /// The first, empty list is in the cache: what the test shows comes after it.
-  template <class T>
-  static void synced(kube::Informer<T>& informer) {
-    informer.start();
-    ASSERT_TRUE(
-        informer.wait_for_sync(std::chrono::steady_clock::now() + std::chrono::seconds(20)));
   }
 
   static ReconcilerOptions options() {
@@ -129,7 +118,7 @@ TEST_F(Reconciler, OwnConfigMapThatTheCacheLacksIsTakenAsItIs) {
   const std::string name = "app-" + current();
   // A new process whose ConfigMap watch is behind: the spec is read anew, the object is found.
   kube::Informer<ConfigMapRecord> behind(runtime_, {}, decode_config_map, {config_map_index()});
-  synced(behind);
+  testing::sync(behind);
   EnvironmentReconciler other(client_, {environments_, behind, pods_, chosen_}, resolver_, events_,
                               clock_, options());
   client_.log.clear();
@@ -144,7 +133,7 @@ TEST_F(Reconciler, LabelsTakenFromAConfigMapAreGivenBack) {
   const std::string name = "app-" + current();
   client_.at("configmaps", name)["metadata"].erase("labels");
   kube::Informer<ConfigMapRecord> blind(runtime_, {}, decode_config_map, {config_map_index()});
-  synced(blind);
+  testing::sync(blind);
   EnvironmentReconciler other(client_, {environments_, blind, pods_, chosen_}, resolver_, events_,
                               clock_, options());
   EXPECT_EQ(other.reconcile({"ns", "app"}).kind, ReconcileResult::Kind::Done);
@@ -169,8 +158,8 @@ TEST_F(Reconciler, ObjectsOfOthersAreLeftAlone) {
   kube::Informer<EnvironmentRecord> environments(runtime_, {}, decode_environment);
   kube::Informer<ConfigMapRecord> config_maps(runtime_, {}, decode_config_map,
                                               {config_map_index()});
-  synced(environments);
-  synced(config_maps);
+  testing::sync(environments);
+  testing::sync(config_maps);
   environments.observe_write(fresh.put("gobuildenvs", object));
   EnvironmentReconciler other(fresh, {environments, config_maps, pods_, chosen_}, resolver_,
                               events_, clock_, options());
