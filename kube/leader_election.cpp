@@ -91,18 +91,17 @@ void LeaderElector::clear_valid() noexcept {
 }
 
 void LeaderElector::run() {
-  while (!stop_.stopped()) {
-    if (!acquire()) return;
-    spdlog::info("leading lease={}/{} identity={}", options_.lease.ns, options_.lease.name,
-                 options_.identity);
-    if (callbacks_.on_started) callbacks_.on_started();
-    renew();
-    if (stop_.stopped()) return;  // stop() decides what becomes of the lease
-    clear_valid();
-    spdlog::error("leadership lost lease={}/{} identity={}", options_.lease.ns, options_.lease.name,
-                  options_.identity);
-    if (callbacks_.on_lost) callbacks_.on_lost();
-  }
+  if (!acquire()) return;
+  spdlog::info("leading lease={}/{} identity={}", options_.lease.ns, options_.lease.name,
+               options_.identity);
+  if (callbacks_.on_started) callbacks_.on_started();
+  renew();
+  if (stop_.stopped()) return;  // stop() decides what becomes of the lease
+  clear_valid();
+  spdlog::error("leadership lost lease={}/{} identity={}", options_.lease.ns, options_.lease.name,
+                options_.identity);
+  // For good: a process on its way out must neither lead again nor let its workers write again.
+  if (callbacks_.on_lost) callbacks_.on_lost();
 }
 
 /// Tries until we hold the lease; false when stopped.

@@ -26,7 +26,8 @@ struct LeaderElectionOptions {
 /// Called on the elector's thread; they must return soon.
 struct LeaderCallbacks {
   std::function<void()> on_started;  ///< we lead
-  /// We led and no longer do. The process should exit: what it has in memory may be old.
+  /// We led and no longer do, nor will this elector again. The process should exit: what it has in
+  /// memory may be old.
   std::function<void()> on_lost;
   std::function<void(const std::string& identity)> on_new_leader;  ///< also for ourselves
 };
