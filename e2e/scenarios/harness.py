@@ -143,21 +143,24 @@ class Cluster:
         kubeconfig.with_certificate(path, server["server"], pki, name)
         return path
 
-    def writes(self, user, since=""):
-        """Writes by `user` received after `since` (a time of the audit log), Leases left out."""
+    def requests(self, user, since="", resource=None):
+        """Requests by `user` received after `since` (a time of the audit log), a line each."""
         found = []
         for line in (self.folder / "logs" / "audit.log").read_text().splitlines():
             event = json.loads(line)
             target = event.get("objectRef", {})
             if (event["user"]["username"] == user and event["requestReceivedTimestamp"] > since
-                    and event["verb"] in ("create", "update", "patch", "delete",
-                                          "deletecollection")
-                    and target.get("resource") != "leases"):
+                    and resource in (None, target.get("resource"))):
                 found.append(f"{event['requestReceivedTimestamp']} {event['verb']} "
                              f"{target.get('resource')}/{target.get('subresource', '')} "
                              f"{target.get('namespace')}/{target.get('name')} -> "
                              f"{event.get('responseStatus', {}).get('code')}")
         return found
+
+    def writes(self, user, since=""):
+        """Those of requests() that write anything but Leases."""
+        return [line for line in self.requests(user, since)
+                if line.split()[1] not in ("get", "list", "watch") and " leases/" not in line]
 
 
 class Api:
