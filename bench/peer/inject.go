@@ -42,7 +42,7 @@ func (i *injector) Handle(ctx context.Context, req admission.Request) admission.
 	if env.Status.ObservedGeneration != env.Generation || rev == "" {
 		rev = revision(render(&env.Spec))
 	}
-	inject(pod, envVars(&env.Spec), env.Name+"-"+rev, rev)
+	inject(pod, envVars(&env.Spec), condaPrefix(&env.Spec), env.Name, env.Name+"-"+rev, rev)
 	out, err := json.Marshal(pod)
 	if err != nil {
 		return admission.Errored(http.StatusInternalServerError, err)
@@ -50,8 +50,24 @@ func (i *injector) Handle(ctx context.Context, req admission.Request) admission.
 	return admission.PatchResponseFromRaw(req.Object.Raw, out)
 }
 
-// inject adds what a container has not set itself.
-func inject(pod *corev1.Pod, envs []corev1.EnvVar, configMap, rev string) {
+// mounts are the same six that our webhook adds: the files, three caches and the two conda hooks.
+func mounts(prefix string) []corev1.VolumeMount {
+	hook := func(dir, key string) corev1.VolumeMount {
+		return corev1.VolumeMount{Name: volumeName + "-files", MountPath: prefix + "/etc/conda/" + dir + "/zzz-gobuildenv.sh", SubPath: key, ReadOnly: true}
+	}
+	return []corev1.VolumeMount{
+		{Name: volumeName + "-files", MountPath: mountPath, ReadOnly: true},
+		{Name: volumeName + "-modcache", MountPath: cacheDir + "/mod"},
+		{Name: volumeName + "-buildcache", MountPath: cacheDir + "/build"},
+		{Name: volumeName + "-work", MountPath: cacheDir + "/work"},
+		hook("activate.d", "activate.sh"), hook("deactivate.d", "deactivate.sh"),
+	}
+}
+
+// inject adds what a container has not set itself: the same variables, mounts, volumes, label and annotations
+// as our webhook, so that both answer with a patch of the same content.
+func inject(pod *corev1.Pod, envs []corev1.EnvVar, prefix, env, configMap, rev string) {
+	changed := ""
 	for c := range pod.Spec.Containers {
 		ct := &pod.Spec.Containers[c]
 		have := map[string]bool{}
@@ -63,24 +79,40 @@ func inject(pod *corev1.Pod, envs []corev1.EnvVar, configMap, rev string) {
 				ct.Env = append(ct.Env, e)
 			}
 		}
-		mounted := false
+		taken := map[string]bool{}
 		for _, m := range ct.VolumeMounts {
-			mounted = mounted || m.MountPath == mountPath
+			taken[m.MountPath] = true
 		}
-		if !mounted {
-			ct.VolumeMounts = append(ct.VolumeMounts, corev1.VolumeMount{Name: volumeName, MountPath: mountPath, ReadOnly: true})
+		for _, m := range mounts(prefix) {
+			if !taken[m.MountPath] {
+				ct.VolumeMounts = append(ct.VolumeMounts, m)
+			}
 		}
+		if changed != "" {
+			changed += ","
+		}
+		changed += ct.Name
 	}
-	present := false
+	present := map[string]bool{}
 	for _, v := range pod.Spec.Volumes {
-		present = present || v.Name == volumeName
+		present[v.Name] = true
 	}
-	if !present {
-		pod.Spec.Volumes = append(pod.Spec.Volumes, corev1.Volume{Name: volumeName, VolumeSource: corev1.VolumeSource{
-			ConfigMap: &corev1.ConfigMapVolumeSource{LocalObjectReference: corev1.LocalObjectReference{Name: configMap}}}})
+	add := func(name string, source corev1.VolumeSource) {
+		if !present[name] {
+			pod.Spec.Volumes = append(pod.Spec.Volumes, corev1.Volume{Name: name, VolumeSource: source})
+		}
+	}
+	mode := int32(0o555)
+	add(volumeName+"-files", corev1.VolumeSource{ConfigMap: &corev1.ConfigMapVolumeSource{
+		LocalObjectReference: corev1.LocalObjectReference{Name: configMap}, DefaultMode: &mode}})
+	for _, cache := range []string{"modcache", "buildcache", "work"} {
+		add(volumeName+"-"+cache, corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}})
 	}
 	if pod.Annotations == nil {
 		pod.Annotations = map[string]string{}
 	}
 	pod.Annotations[annRevision] = rev
+	pod.Annotations["gobuildenv.dev/environment"] = env
+	pod.Annotations["gobuildenv.dev/containers"] = changed
+	pod.Labels[annRevision] = rev
 }

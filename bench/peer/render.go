@@ -41,13 +41,23 @@ func cgoEnabled(s *api.GoBuildEnvSpec) string {
 	return "1"
 }
 
-// envVars is what the webhook injects; always eight, in this order.
+// condaPrefix is where conda is.
+func condaPrefix(s *api.GoBuildEnvSpec) string {
+	if s.Conda.Prefix == "" {
+		return "/opt/conda"
+	}
+	return s.Conda.Prefix
+}
+
+// envVars is what the webhook injects; the same twelve as ours, in this order.
 func envVars(s *api.GoBuildEnvSpec) []corev1.EnvVar {
 	return []corev1.EnvVar{
-		{Name: "GOENV", Value: mountPath + "/go.env"}, {Name: "CGO_ENABLED", Value: cgoEnabled(s)},
-		{Name: "GOTOOLCHAIN", Value: "go" + s.Toolchain.Version}, {Name: "GOPROXY", Value: proxies(s)},
-		{Name: "GOPRIVATE", Value: strings.Join(s.Modules.Private, ",")}, {Name: "GOPATH", Value: cacheDir + "/gopath"},
-		{Name: "GOCACHE", Value: cacheDir + "/build"}, {Name: "GOBIN", Value: cacheDir + "/bin"},
+		{Name: "GOENV", Value: mountPath + "/go.env"}, {Name: "GOROOT"},
+		{Name: "GOTOOLCHAIN", Value: "go" + s.Toolchain.Version}, {Name: "GOFLAGS"},
+		{Name: "GO111MODULE"}, {Name: "GOWORK"}, {Name: "GOPATH", Value: cacheDir + "/work"},
+		{Name: "GOMODCACHE", Value: cacheDir + "/mod"}, {Name: "GOCACHE", Value: cacheDir + "/build"},
+		{Name: "GOPROXY", Value: proxies(s)}, {Name: "GOPRIVATE", Value: strings.Join(s.Modules.Private, ",")},
+		{Name: "CGO_ENABLED", Value: cgoEnabled(s)},
 	}
 }
 
@@ -56,10 +66,7 @@ var clears = []string{"GOROOT", "GOFLAGS", "GO111MODULE", "GOOS", "GOARCH", "CC"
 
 // render gives the ConfigMap data of a spec: go.env, activate.sh, deactivate.sh, go (launcher); about 3 KB.
 func render(s *api.GoBuildEnvSpec) map[string]string {
-	prefix := s.Conda.Prefix
-	if prefix == "" {
-		prefix = "/opt/conda"
-	}
+	prefix := condaPrefix(s)
 	root := cacheDir + "/toolchains/go" + s.Toolchain.Version
 	var ge, ac, de strings.Builder
 	for _, e := range envVars(s) {
