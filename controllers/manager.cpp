@@ -236,21 +236,23 @@ struct Manager::Impl {
     environment_controller.queue().add(change.key, change.priority());
     const bool going = !change.new_value || change.new_value->deleting;
     const bool was_going = !change.old_value || change.old_value->deleting;
-    if (going && (!was_going || !change.new_value)) on_deletion(change);
+    if (going && (!was_going || !change.new_value)) on_deletion(change, !was_going);
   }
 
   /// Pods that still use a deleted environment are told of, on it and, where they wait for what
   /// will not come, on them.
-  void on_deletion(const Change<EnvironmentRecord>& change) {
+  void on_deletion(const Change<EnvironmentRecord>& change, bool news) {
     const auto users = pods_of(caches(), change.key);
     const auto count = std::count_if(users.begin(), users.end(),
                                      [](const auto& pod) { return pod->revision != nullptr; });
     if (count == 0) return;
-    record(events, kGoBuildEnvType, change.key, std::string(change.uid),
-           {true, "DeletedWhileInUse",
-            std::to_string(count) +
-                " unfinished pods use this environment; those that have not started will wait for "
-                "its files in vain"});
+    if (news) {
+      record(events, kGoBuildEnvType, change.key, std::string(change.uid),
+             {true, "DeletedWhileInUse",
+              std::to_string(count) +
+                  " unfinished pods use this environment; those that have not started will wait "
+                  "for its files in vain"});
+    }
     if (change.new_value) return;
     missed.environment_gone(change.key);
     missed_controller.queue().add(kStranded);

@@ -1,0 +1,303 @@
+#include "controllers/manager.hpp"
+
+#include <gtest/gtest.h>
+
+#include <thread>
+
+#include "controllers/certificates/records.hpp"
+#include "controllers/gobuildenv/records.hpp"
+#include "goenv/names.hpp"
+#include "world.hpp"
+
+namespace gobuildenv::controllers {
+namespace {
+
+namespace certs = webhooks::certificates;
+using nlohmann::json;
+using std::chrono::seconds;
+
+bool eventually(const std::function<bool()>& holds) {
+  const auto until = std::chrono::steady_clock::now() + seconds(30);
+  while (!holds()) {
+    if (std::chrono::steady_clock::now() > until) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+  return true;
+}
+
+class ManagerTest : public ::testing::Test {
+ protected:
+  ManagerTest() {
+    options_.own_namespace = "system";
+    options_.identity = "test";
+    options_.leader_election = false;
+    options_.certificates = CertificateMode::Files;
+    options_.on_certificate = [this](const certs::KeyPair& leaf) {
+      const std::scoped_lock lock(mutex_);
+      leaves_.push_back(leaf);
+    };
+  }
+  ~ManagerTest() override { stop(); }
+
+  void start() {
+    manager_ = std::make_unique<Manager>(
+        options_, ManagerEdges{[this](kube::WriteFence fence) {
+                                 return std::make_unique<testing::WorldClient>(world_,
+                                                                               std::move(fence));
+                               },
+                               clock_, metrics_, kube::make_random()});
+    manager_->add_checks(live_, ready_);
+    manager_->start();
+    ASSERT_TRUE(eventually([this] { return manager_->leads() && manager_->synced(); }));
+  }
+  void stop() {
+    if (!manager_) return;
+    manager_->stop_controllers();
+    manager_->release_lease();
+    manager_.reset();
+  }
+
+  void create_environment(const std::string& name, const std::string& version = "1.22.3") {
+    world_.create("gobuildenvs",
+                  {{"metadata", {{"name", name}, {"namespace", "ns"}, {"generation", 1}}},
+                   {"spec", {{"toolchain", {{"version", version}}}}}});
+  }
+  json status(const std::string& name) {
+    return world_.get("gobuildenvs", name).value("status", json::object());
+  }
+  bool is_ready(const std::string& name) {
+    const json now = status(name);
+    for (const json& condition : now.value("conditions", json::array())) {
+      if (condition["type"] == "Ready") return condition["status"] == "True";
+    }
+    return false;
+  }
+  /// Asked for the environment and got its revision.
+  void create_pod(const std::string& name, const std::string& phase = "Pending") {
+    world_.create("pods",
+                  {{"metadata",
+                    {{"name", name},
+                     {"namespace", "ns"},
+                     {"labels",
+                      {{std::string(goenv::kEnvLabel), "app"},
+                       {std::string(goenv::kRevisionLabel), "0123456789"}}},
+                     {"annotations", {{std::string(goenv::kEnvironmentAnnotation), "app"}}}}},
+                   {"status", {{"phase", phase}}}});
+  }
+  /// Was chosen by the environment's podSelector.
+  void create_chosen_pod(const std::string& name) {
+    world_.create("pods",
+                  {{"metadata",
+                    {{"name", name},
+                     {"namespace", "ns"},
+                     {"labels", {{std::string(goenv::kRevisionLabel), "0123456789"}}},
+                     {"annotations", {{std::string(goenv::kEnvironmentAnnotation), "app"}}}}},
+                   {"status", {{"phase", "Pending"}}}});
+  }
+  /// "reason object uid", sorted.
+  std::vector<std::string> events() {
+    std::vector<std::string> out;
+    for (const json& event : world_.all("events")) {
+      const json& about = event["regarding"];
+      out.push_back(event["reason"].get<std::string>() + " " + about["name"].get<std::string>() +
+                    " " + about.value("uid", "-"));
+    }
+    std::sort(out.begin(), out.end());
+    return out;
+  }
+  std::string uid(const std::string& plural, const std::string& name) {
+    return world_.get(plural, name)["metadata"]["uid"];
+  }
+  bool exposes(const std::string& line) { return metrics_.text().find(line) != std::string::npos; }
+  std::vector<certs::KeyPair> leaves() {
+    const std::scoped_lock lock(mutex_);
+    return leaves_;
+  }
+  bool passes(const std::string& check) { return ready_.answer("/readyz/" + check).status == 200; }
+
+  kube::FakeClock clock_;
+  kube::Metrics metrics_;
+  kube::HealthChecks live_{"healthz"};
+  kube::HealthChecks ready_{"readyz"};
+  testing::World world_;
+  ManagerOptions options_;
+  std::mutex mutex_;
+  std::vector<certs::KeyPair> leaves_;
+  std::unique_ptr<Manager> manager_;
+};
+
+TEST_F(ManagerTest, ServesWhatItFindsAndWhatComes) {
+  create_environment("app");
+  create_pod("asked", "Running");
+  create_chosen_pod("chosen");
+  start();
+  ASSERT_TRUE(eventually([&] { return is_ready("app"); }));
+  EXPECT_EQ(status("app")["pods"]["injected"], 2) << "those that asked and those it chose";
+  create_environment("late");
+  ASSERT_TRUE(eventually([&] { return is_ready("late"); }));
+  create_environment("range", "1.22");
+  ASSERT_TRUE(eventually([&] {
+    return exposes("gobuildenv_toolchain_resolutions_total{result=\"NoProxyConfigured\"} 1\n");
+  }));
+  ASSERT_TRUE(eventually([&] { return exposes("gobuildenv_environments{ready=\"false\"} 1\n"); }));
+  EXPECT_TRUE(exposes("gobuildenv_environments{ready=\"true\"} 2\n"));
+  EXPECT_TRUE(exposes("gobuildenv_environments{ready=\"unknown\"} 0\n"));
+  EXPECT_TRUE(exposes("gobuildenv_pods_injected{namespace=\"ns\"} 2\n"));
+  EXPECT_TRUE(exposes("gobuildenv_informer_objects{resource=\"pods\"} 1\n"));
+  EXPECT_TRUE(exposes("gobuildenv_informer_objects{resource=\"pods-chosen\"} 1\n"));
+  world_.remove("gobuildenvs", "late");
+  EXPECT_TRUE(eventually([&] { return exposes("gobuildenv_environments{ready=\"true\"} 1\n"); }));
+}
+
+TEST_F(ManagerTest, ADeletionIsToldToThoseItStrands) {
+  create_environment("app");
+  create_pod("waits");
+  create_pod("runs", "Running");
+  create_chosen_pod("chosen");
+  start();
+  ASSERT_TRUE(eventually([&] { return is_ready("app"); }));
+  const std::string app = uid("gobuildenvs", "app");
+  world_.remove("gobuildenvs", "app");
+  std::vector<std::string> expected{"DeletedWhileInUse app " + app,
+                                    "EnvironmentDeleted chosen " + uid("pods", "chosen"),
+                                    "EnvironmentDeleted waits " + uid("pods", "waits")};
+  EXPECT_TRUE(eventually([&] { return events().size() >= 3; }));
+  EXPECT_EQ(events(), expected);
+
+  // Admission had answered for this one just before.
+  create_pod("late");
+  expected.insert(expected.begin() + 2, "EnvironmentDeleted late " + uid("pods", "late"));
+  EXPECT_TRUE(eventually([&] { return events().size() >= 4; }));
+  EXPECT_EQ(events(), expected);
+}
+
+TEST_F(ManagerTest, ADeletionInTwoStepsIsToldOnce) {
+  create_environment("app");
+  create_pod("waits");
+  start();
+  ASSERT_TRUE(eventually([&] { return is_ready("app"); }));
+  const std::string app = uid("gobuildenvs", "app");
+  world_.change("gobuildenvs", "app",
+                {{"metadata", {{"deletionTimestamp", "2026-11-22T10:58:50Z"}}}});
+  ASSERT_TRUE(eventually([&] { return events().size() == 1; }));
+  EXPECT_EQ(events()[0], "DeletedWhileInUse app " + app);
+  world_.remove("gobuildenvs", "app");
+  ASSERT_TRUE(eventually([&] { return events().size() == 2; }));
+  EXPECT_EQ(events()[1], "EnvironmentDeleted waits " + uid("pods", "waits"));
+  for (const std::string& write : world_.writes()) {
+    EXPECT_FALSE(write.starts_with("patch events/")) << "a series: told twice";
+  }
+}
+
+TEST_F(ManagerTest, AnUnusedEnvironmentGoesQuietly) {
+  create_environment("app");
+  start();
+  ASSERT_TRUE(eventually([&] { return is_ready("app"); }));
+  world_.remove("gobuildenvs", "app");
+  create_environment("next");
+  ASSERT_TRUE(eventually([&] { return is_ready("next"); }));
+  EXPECT_EQ(events(), std::vector<std::string>{});
+}
+
+TEST_F(ManagerTest, PodsStrandedWhileNobodyLookedAreToldAtTheStart) {
+  create_pod("waits");
+  start();
+  ASSERT_TRUE(eventually([&] { return !events().empty(); }));
+  EXPECT_EQ(events(), std::vector<std::string>{"EnvironmentDeleted waits " + uid("pods", "waits")});
+}
+
+json secret_of(const certs::Stored& stored, const std::string& name) {
+  json object = json::parse(encode_secret({"system", name}, stored));
+  object["metadata"].erase("labels");
+  return object;
+}
+
+certs::Stored issued_at(certs::TimePoint now) {
+  certs::RotationOptions rotation;
+  rotation.dns_names = certs::service_names("hook", "system");
+  return *certs::advance(certs::Step::CreateAll, std::nullopt, now, rotation);
+}
+
+TEST_F(ManagerTest, ASecretOfSomebodyElseIsOnlyLoaded) {
+  options_.certificates = CertificateMode::Secret;
+  options_.secret_name = "issued";
+  world_.create("mutatingwebhookconfigurations",
+                {{"metadata", {{"name", options_.mutating_configuration}}},
+                 {"webhooks", {{{"name", "a"}, {"clientConfig", json::object()}}}}});
+  start();
+  EXPECT_FALSE(passes("certificate")) << "not there yet";
+  certs::Stored first = issued_at(clock_.wall_now());
+  first.ca.private_key.clear();
+  world_.create("secrets", secret_of(first, "issued"));
+  ASSERT_TRUE(eventually([&] { return passes("certificate"); }));
+  EXPECT_EQ(leaves(), std::vector{first.leaf});
+  EXPECT_TRUE(exposes("gobuildenv_certificate_expiry_seconds{certificate=\"serving\"} "));
+  EXPECT_TRUE(exposes("gobuildenv_certificate_expiry_seconds{certificate=\"ca\"} "));
+
+  // Half of the next pair, then both.
+  const certs::Stored second = issued_at(clock_.wall_now());
+  const json data = secret_of(second, "issued")["data"];
+  world_.change("secrets", "issued", {{"data", {{"tls.crt", data["tls.crt"]}}}});
+  world_.change("secrets", "issued", {{"data", {{"tls.key", data["tls.key"]}}}});
+  ASSERT_TRUE(eventually([&] { return leaves().size() == 2; }));
+  EXPECT_EQ(leaves()[1], second.leaf);
+
+  // An unrelated change and a deletion: what is served goes on being served.
+  world_.change("secrets", "issued", {{"data", {{"note", "eA=="}}}});
+  world_.remove("secrets", "issued");
+  create_environment("app");
+  ASSERT_TRUE(eventually([&] { return is_ready("app"); }));
+  EXPECT_EQ(leaves().size(), 2u);
+  EXPECT_TRUE(passes("certificate"));
+  EXPECT_EQ(ready_.answer("/readyz/ca-bundle").status, 404) << "caBundle is not our business";
+  EXPECT_FALSE(world_.watched().contains("mutatingwebhookconfigurations"));
+  for (const std::string& write : world_.writes()) {
+    EXPECT_EQ(write.find("secrets/"), std::string::npos) << write;
+    EXPECT_EQ(write.find("webhookconfigurations/"), std::string::npos) << write;
+  }
+}
+
+TEST_F(ManagerTest, CertificatesOfOurOwnAreMadeServedAndTrusted) {
+  options_.certificates = CertificateMode::SelfManaged;
+  world_.create("mutatingwebhookconfigurations",
+                {{"metadata", {{"name", options_.mutating_configuration}}},
+                 {"webhooks", {{{"name", "a"}, {"clientConfig", json::object()}}}}});
+  start();
+  ASSERT_TRUE(eventually([&] { return passes("certificate") && passes("ca-bundle"); }));
+  const json secret = world_.get("secrets", options_.secret_name);
+  const certs::Stored stored = decode_secret(secret.dump())->value->stored;
+  EXPECT_EQ(leaves(), std::vector{stored.leaf});
+  EXPECT_EQ(world_.writes(), (std::vector<std::string>{"create secrets/" + options_.secret_name,
+                                                       "apply mutatingwebhookconfigurations/" +
+                                                           options_.mutating_configuration}));
+  // Deleted by somebody: made anew, trusted and served.
+  world_.remove("secrets", options_.secret_name);
+  ASSERT_TRUE(eventually([&] { return leaves().size() == 2 && passes("ca-bundle"); }));
+  EXPECT_NE(leaves()[1], stored.leaf);
+}
+
+TEST_F(ManagerTest, CertificateFilesNeedNoSecret) {
+  start();
+  EXPECT_FALSE(world_.watched().contains("secrets"));
+  EXPECT_EQ(ready_.answer("/readyz").status, 200);
+  EXPECT_EQ(live_.answer("/healthz").status, 200);
+}
+
+TEST_F(ManagerTest, TheLeaseIsTakenBeforeAndGivenBackAfterEverythingElse) {
+  options_.leader_election = true;
+  create_environment("app");
+  start();
+  ASSERT_TRUE(eventually([&] { return is_ready("app"); }));
+  EXPECT_EQ(world_.writes().front(), "create leases/gobuildenv-manager");
+  manager_->request_stop();
+  EXPECT_EQ(manager_->wait(), Manager::End::Stopped);
+  manager_->stop_controllers();
+  EXPECT_EQ(manager_->lookup().find("ns", "app").found, webhooks::EnvironmentLookup::Found::Yes)
+      << "the webhook still serves";
+  manager_->release_lease();
+  EXPECT_EQ(world_.writes().back(), "update leases/gobuildenv-manager");
+  EXPECT_EQ(world_.get("leases", "gobuildenv-manager")["spec"].value("holderIdentity", ""), "");
+}
+
+}  // namespace
+}  // namespace gobuildenv::controllers
