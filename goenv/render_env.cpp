@@ -163,6 +163,15 @@ std::string pod_literal(std::string_view value) {
   return out;
 }
 
+std::string from_pod_literal(std::string_view literal) {
+  std::string out;
+  for (std::size_t i = 0; i < literal.size(); ++i) {
+    out += literal[i];
+    if (literal.substr(i, 2) == "$$") ++i;
+  }
+  return out;
+}
+
 DeclaredEnv declared_env(const Spec& spec, std::string_view toolchain_version,
                          const RenderDefaults& defaults) {
   DeclaredEnv env;

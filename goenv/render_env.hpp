@@ -37,4 +37,7 @@ std::string go_env_file(const Spec& spec, const DeclaredEnv& env);
 /// for $.
 std::string pod_literal(std::string_view value);
 
+/// What a process sees of `literal`, a result of pod_literal().
+std::string from_pod_literal(std::string_view literal);
+
 }  // namespace gobuildenv::goenv

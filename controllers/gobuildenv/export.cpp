@@ -4,20 +4,37 @@
 
 #include "goenv/names.hpp"
 #include "goenv/pod_plan.hpp"
+#include "goenv/render_env.hpp"
 
 namespace gobuildenv::controllers {
+
+namespace {
+
+bool points_into_mount(std::string_view value) {
+  return value.find(goenv::kFilesPath) != std::string_view::npos ||
+         value.find(goenv::kCachePath) != std::string_view::npos ||
+         value.find(goenv::kToolchainPath) != std::string_view::npos;
+}
+
+/// git reads these together and refuses to run when one is missing.
+bool is_git_config(std::string_view name) { return name.starts_with("GIT_CONFIG_"); }
+
+}  // namespace
 
 std::map<std::string, std::string> exported_variables(std::string_view pod_json) {
   std::map<std::string, std::string> out;
   const auto plan = goenv::decode_pod_plan(pod_json);
   if (!plan) return out;
+  bool git = true;
   for (const goenv::EnvVar& variable : plan->env) {
-    const std::string_view value = variable.value;
-    const bool mounted = value.find(goenv::kFilesPath) != std::string_view::npos ||
-                         value.find(goenv::kCachePath) != std::string_view::npos ||
-                         value.find(goenv::kToolchainPath) != std::string_view::npos;
-    if (!mounted) out[variable.name] = variable.value;
+    if (!points_into_mount(variable.value)) {
+      // Kubernetes expands `env`, not what `envFrom` takes over.
+      out[variable.name] = goenv::from_pod_literal(variable.value);
+    } else if (is_git_config(variable.name)) {
+      git = false;
+    }
   }
+  if (!git) std::erase_if(out, [](const auto& entry) { return is_git_config(entry.first); });
   return out;
 }
 

@@ -4,9 +4,11 @@
 
 #include <functional>
 
+#include "controllers/gobuildenv/export.hpp"
 #include "controllers/gobuildenv/status.hpp"
 #include "facts.hpp"
 #include "goenv/pod_plan.hpp"
+#include "goenv/revision.hpp"
 
 namespace gobuildenv::controllers {
 namespace {
@@ -495,6 +497,26 @@ TEST(Decide, ExportFollowsTheRevision) {
   ASSERT_EQ(gone.deletes.size(), 1u);
   EXPECT_EQ(gone.deletes[0].name, "other");
   EXPECT_EQ(facts.status.find(kExported), nullptr);
+}
+
+TEST(Export, LeavesOutAllOfGitsSettingsWhenOneNeedsAMount) {
+  goenv::Spec spec;
+  spec.toolchain.delivery = goenv::Delivery::Download;
+  spec.modules.credentials_secret = "netrc";
+  const auto data = exported_variables(goenv::render(spec, "1.22.3", {}).data.at("pod.json"));
+  EXPECT_EQ(data.at("GOTOOLCHAIN"), "go1.22.3");
+  for (const char* name : {"NETRC", "GIT_CONFIG_COUNT", "GIT_CONFIG_KEY_0", "GIT_CONFIG_VALUE_0"}) {
+    EXPECT_FALSE(data.contains(name)) << name << ": git refuses to run with a part of them";
+  }
+}
+
+TEST(Export, ValuesAreThoseOfEnvFromWhichNobodyExpands) {
+  goenv::Spec spec;
+  for (const std::string text : {"-X=main.a=$(b)", "-X=main.a=$$b$c", "-X=main.a=$b"}) {
+    spec.flags = {"-ldflags=" + text};
+    const auto data = exported_variables(goenv::render(spec, "1.22.3", {}).data.at("pod.json"));
+    EXPECT_EQ(data.at("GOFLAGS"), "-ldflags=" + text);
+  }
 }
 
 TEST(Decide, ExportNeverAdopts) {

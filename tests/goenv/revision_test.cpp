@@ -295,6 +295,11 @@ TEST(Text, PodLiteralSurvivesKubernetes) {
   EXPECT_EQ(pod_literal("a$$b$c"), "a$$$$b$$c");
 }
 
+RC_GTEST_PROP(Text, PodLiteralCanBeUndone, ()) {
+  const auto text = *rc::gen::container<std::string>(rc::gen::element('$', '(', ')', 'a'));
+  RC_ASSERT(from_pod_literal(pod_literal(text)) == text);
+}
+
 RC_GTEST_PROP(Text, ShellQuoteIsOneWord, (const std::string& text)) {
   const std::string quoted = shell_quote(text);
   // Read back by the rules of POSIX sh: quotes toggle, a backslash outside them takes the next.
