@@ -2,6 +2,7 @@
 // kubeconfig: the whole manager but its servers, in a namespace of its own that it removes.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdlib>
 #include <nlohmann/json.hpp>
@@ -289,34 +290,50 @@ TEST_F(LiveManager, PodsAreCountedAndTheMissedOnesTold) {
   create_environment("app", kSpec);
   ASSERT_TRUE(eventually([&] { return ready("app"); }));
   const std::string revision = get(kGoBuildEnvType, "app")["status"]["revisions"]["current"];
-  const auto pod = [&](const std::string& name, json annotations) {
+  const auto pod = [&](const std::string& name, json labels, json annotations) {
     create(kPodType, ns_,
            {{"metadata",
              {{"name", name},
               {"namespace", ns_},
-              {"labels", {{std::string(goenv::kEnvLabel), "app"}}},
+              {"labels", std::move(labels)},
               {"annotations", std::move(annotations)}}},
             {"spec", {{"containers", {{{"name", "c"}, {"image", "image.invalid/x:1"}}}}}}});
   };
-  pod("got", {{std::string(goenv::kRevisionAnnotation), revision}});
-  pod("missed", json::object());
+  const json asking{{std::string(goenv::kEnvLabel), "app"}};
+  pod("got", asking, {{std::string(goenv::kRevisionAnnotation), revision}});
+  pod("missed", asking, json::object());
+  pod("chosen", {{std::string(goenv::kRevisionLabel), revision}},
+      {{std::string(goenv::kEnvironmentAnnotation), "app"}});
   ASSERT_TRUE(eventually([&] {
     const json status = get(kGoBuildEnvType, "app")["status"];
-    return status["pods"]["injected"] == 1 && status["pods"]["missed"] == 1;
+    return status["pods"]["injected"] == 2 && status["pods"]["missed"] == 1;
   })) << get(kGoBuildEnvType, "app").dump(1);
   const kube::ResourceType event{"events.k8s.io", "v1", "events", "Event", true};
-  ASSERT_TRUE(eventually([&] {
+  const auto told = [&](const std::string& reason, const std::string& name,
+                        const std::string& uid) {
     const auto page = client_->list(event, in(ns_), soon());
     if (!page) return false;
     const json list = json::parse(page->body);
-    for (const json& item : list["items"]) {
-      if (item["reason"] == "EnvironmentMissed" && item["regarding"]["name"] == "missed")
-        return true;
-    }
-    return false;
-  }));
+    return std::any_of(list["items"].begin(), list["items"].end(), [&](const json& item) {
+      const json& about = item["regarding"];
+      return item["reason"] == reason && about["name"] == name && about.value("uid", "") == uid;
+    });
+  };
+  const auto uid = [&](const kube::ResourceType& type, const std::string& name) {
+    return get(type, name)["metadata"]["uid"].get<std::string>();
+  };
+  ASSERT_TRUE(
+      eventually([&] { return told("EnvironmentMissed", "missed", uid(kPodType, "missed")); }));
   EXPECT_NE(metrics_.text().find("gobuildenv_pods_missed{namespace=\"" + ns_ + "\"} 1"),
             std::string::npos);
+
+  const std::string environment = uid(kGoBuildEnvType, "app");
+  ASSERT_TRUE(client_->remove(kGoBuildEnvType, {ns_, "app"}, {}, soon()));
+  EXPECT_TRUE(eventually([&] { return told("DeletedWhileInUse", "app", environment); }));
+  for (const char* name : {"got", "chosen"}) {
+    EXPECT_TRUE(eventually([&] { return told("EnvironmentDeleted", name, uid(kPodType, name)); }))
+        << name;
+  }
 }
 
 }  // namespace
