@@ -145,6 +145,33 @@ void read_caches(ObjectReader& plan, std::string& error, std::vector<CacheMount>
   }
 }
 
+/// Names and values apart: readers that know only the names still find them.
+void write_launcher_env(const std::vector<LauncherVar>& vars, ObjectWriter& json) {
+  std::vector<std::string> names;
+  std::vector<std::string> values;
+  for (const LauncherVar& var : vars) {
+    names.push_back(var.name);
+    if (var.value) values.push_back(*var.value);
+  }
+  json.list("launcherEnv", names);
+  if (values.size() == names.size()) json.list("launcherValues", values);
+}
+
+void read_launcher_env(ObjectReader& plan, std::vector<LauncherVar>& into) {
+  std::vector<std::string> names;
+  std::vector<std::string> values;
+  plan.list("launcherEnv", names);
+  plan.list("launcherValues", values);
+  if (!values.empty() && values.size() != names.size()) {
+    return plan.fail("launcherValues", "must have one value for each name of launcherEnv");
+  }
+  into.reserve(names.size());
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    LauncherVar& var = into.emplace_back(LauncherVar{std::move(names[i]), std::nullopt});
+    if (!values.empty()) var.value = std::move(values[i]);
+  }
+}
+
 }  // namespace
 
 std::string encode(const PodPlan& plan) {
@@ -163,7 +190,7 @@ std::string encode(const PodPlan& plan) {
     for (const EnvVar& var : plan.env) append_string(env.key(var.name), var.value);
     env.close();
   }
-  json.list("launcherEnv", plan.launcher_env);
+  write_launcher_env(plan.launcher_env, json);
   json.text("filesPath", plan.files_path);
   if (!plan.files.empty()) {
     ObjectWriter files(json.key("files"));
@@ -226,7 +253,7 @@ tl::expected<PodPlan, std::string> decode_pod_plan(std::string_view json) {
   reader.pairs("env", [&plan](std::string name, std::string value) {
     plan.env.push_back({.name = std::move(name), .value = std::move(value)});
   });
-  reader.list("launcherEnv", plan.launcher_env);
+  read_launcher_env(reader, plan.launcher_env);
   reader.text("filesPath", plan.files_path);
   reader.pairs("files", [&plan](std::string path, std::string key) {
     plan.files.push_back({.key = std::move(key), .path = std::move(path)});

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <tl/expected.hpp>
@@ -15,6 +16,13 @@ namespace gobuildenv::goenv {
 struct EnvVar {
   std::string name;
   std::string value;
+};
+
+/// A variable that the launcher sets.
+struct LauncherVar {
+  std::string name;
+  /// As it stands in a container's env; nullopt in revisions of renderer 1, which did not say.
+  std::optional<std::string> value;
 };
 
 /// A writable cache directory: an emptyDir or, with the node agent, a CSI volume of `scope`.
@@ -41,10 +49,10 @@ struct PodPlan {
   Preflight preflight = Preflight::Warn;
   std::vector<EnvVar> env;  ///< in the order in which they are to be added; an empty value
                             ///< is meant: to Go it counts as unset, and it hides the image's
-  /// Variables that only the launcher sets, for `go` and its children. They are never added to a
-  /// container, but one that the container declares itself belongs in GOBUILDENV_KEEP like those
-  /// of `env`.
-  std::vector<std::string> launcher_env;
+  /// Variables that the launcher sets, for `go` and its children only. A container where the
+  /// launcher is mounted does not get them, but one that it declares itself belongs in
+  /// GOBUILDENV_KEEP like those of `env`. Elsewhere they are added like those of `env`.
+  std::vector<LauncherVar> launcher_env;
   std::string files_path;        ///< where the whole ConfigMap is mounted: "/etc/gobuildenv"
   std::vector<FileMount> files;  ///< launcher and activation hooks, one subPath mount each
   std::vector<CacheMount> caches;

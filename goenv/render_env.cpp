@@ -41,16 +41,16 @@ std::string below_cache(std::string_view directory) {
 }
 
 /// GOTOOLCHAIN. With a mounted toolchain the version's name matters only to a `go` which the
-/// launcher does not cover: it switches to the declared version instead of building with its own.
+/// launcher does not cover, as on nodes without the agent: it switches to the declared version
+/// instead of building with its own.
 /// A go older than 1.21 breaks when it runs from the module cache, where a switch would put it.
 std::string gotoolchain(const Toolchain& toolchain, std::string_view version) {
   const auto parsed = parse_version(version);
   if (toolchain.delivery == Delivery::Volume && parsed && *parsed < kFirstSwitchingGo) {
     return "local";
   }
-  const bool newer =
-      toolchain.delivery == Delivery::Download && toolchain.switching == Switching::AllowNewer;
-  return fmt::format("go{}{}", version, newer ? "+auto" : "");
+  return fmt::format("go{}{}", version,
+                     toolchain.switching == Switching::AllowNewer ? "+auto" : "");
 }
 
 /// A git credential helper that answers from the netrc file, and for https only. git itself looks

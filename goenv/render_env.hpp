@@ -20,8 +20,8 @@ struct DeclaredEnv {
   /// Read by Go alone, so that every process of the container may have them. An empty value hides
   /// what the image says: Go takes an empty variable for an unset one.
   std::vector<EnvVar> go;
-  /// Read by other programs too (CC, HTTP_PROXY, NETRC, …): with a launcher they are for `go` and
-  /// its children only, a Python build beside it keeps its own.
+  /// Read by other programs too (CC, HTTP_PROXY, NETRC, …): where the launcher is mounted they are
+  /// for `go` and its children only, a Python build beside it keeps its own.
   std::vector<EnvVar> shared;
 };
 

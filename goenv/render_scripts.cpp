@@ -86,13 +86,21 @@ std::string activation_script(const Spec& spec, std::string_view toolchain_versi
   if (compiler) {
     settings += assignments("__gbe_", {{"cgo", enum_name(spec.cgo.policy)},
                                        {"delivery", enum_name(spec.toolchain.delivery)}});
+  } else if (!download && !env.shared.empty()) {
+    settings += assignments("__gbe_", {{"delivery", enum_name(spec.toolchain.delivery)}});
+  }
+  if (!download && (compiler || !env.shared.empty())) {
+    // A node without the agent: there is no launcher either.
+    settings += fmt::format("[ -d {} ] || __gbe_delivery=Download\n", kToolchainPath);
   }
   if (download) settings += assignments("__gbe_", {{"version", toolchain_version}});
   std::string declared = calls("__gbe_set", env.go);
   if (download) {
     declared += calls("__gbe_set", env.shared);
-  } else {
+  } else if (!env.shared.empty()) {
+    declared += "if [ \"$__gbe_delivery\" = Volume ]; then\n";
     for (const EnvVar& var : env.shared) declared += fmt::format("__gbe_saw {}\n", var.name);
+    declared += "else\n" + calls("__gbe_set", env.shared) + "fi\n";
   }
   return fill(scripts::k_activate, {{"settings", settings},
                                     {"declared", declared},

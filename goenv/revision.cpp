@@ -10,7 +10,7 @@
 
 namespace gobuildenv::goenv {
 
-const std::string_view kRendererVersion = "1";
+const std::string_view kRendererVersion = "2";
 
 namespace {
 
@@ -78,7 +78,7 @@ PodPlan make_plan(const Spec& spec, std::string_view toolchain_version, const De
   for (const EnvVar& var : env.go) plan.env.push_back({var.name, pod_literal(var.value)});
   for (const EnvVar& var : env.shared) {
     if (spec.toolchain.delivery == Delivery::Volume) {
-      plan.launcher_env.push_back(var.name);
+      plan.launcher_env.push_back({var.name, pod_literal(var.value)});
     } else {
       plan.env.push_back({var.name, pod_literal(var.value)});
     }

@@ -26,13 +26,18 @@ std::map<std::string, std::string> exported_variables(std::string_view pod_json)
   const auto plan = goenv::decode_pod_plan(pod_json);
   if (!plan) return out;
   bool git = true;
-  for (const goenv::EnvVar& variable : plan->env) {
-    if (!points_into_mount(variable.value)) {
+  const auto add = [&](const std::string& name, const std::string& value) {
+    if (!points_into_mount(value)) {
       // Kubernetes expands `env`, not what `envFrom` takes over.
-      out[variable.name] = goenv::from_pod_literal(variable.value);
-    } else if (is_git_config(variable.name)) {
+      out[name] = goenv::from_pod_literal(value);
+    } else if (is_git_config(name)) {
       git = false;
     }
+  };
+  for (const goenv::EnvVar& variable : plan->env) add(variable.name, variable.value);
+  // No launcher is mounted either.
+  for (const goenv::LauncherVar& variable : plan->launcher_env) {
+    if (variable.value) add(variable.name, *variable.value);
   }
   if (!git) std::erase_if(out, [](const auto& entry) { return is_git_config(entry.first); });
   return out;

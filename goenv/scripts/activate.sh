@@ -97,5 +97,5 @@ fi
 
 export GOBUILDENV_ACTIVE="${CONDA_PREFIX:-1}"
 unset __gbe_again __gbe_keep __gbe_nl __gbe_junk __gbe_pod __gbe_own __gbe_was __gbe_restore \
-  __gbe_name __gbe_enforcement __gbe_goenv
+  __gbe_name __gbe_enforcement __gbe_goenv __gbe_delivery
 unset -f __gbe_pod_has __gbe_put __gbe_set __gbe_saw

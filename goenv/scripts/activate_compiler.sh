@@ -28,5 +28,5 @@ if [ -z "${CC-}" ] && ! __gbe_usable gcc; then
     __gbe_put CGO_ENABLED 0
   fi
 fi
-unset __gbe_cgo __gbe_delivery
+unset __gbe_cgo
 unset -f __gbe_usable __gbe_drop

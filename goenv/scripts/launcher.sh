@@ -86,7 +86,9 @@ case $gbe_dir in /*) ;; *) gbe_dir=$PWD/$gbe_dir ;; esac
 
 # With a mounted toolchain the choice has been made. The name of the version, set at admission, is
 # for a `go` that no launcher covers.
-case ${GOTOOLCHAIN-} in "go$gbe_version" | "") export GOTOOLCHAIN=local ;; esac
+case ${GOTOOLCHAIN-} in
+  "go$gbe_version" | "go$gbe_version+auto" | "") export GOTOOLCHAIN=local ;;
+esac
 : @newer@
 
 : @compiler@

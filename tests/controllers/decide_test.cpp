@@ -510,6 +510,13 @@ TEST(Export, LeavesOutAllOfGitsSettingsWhenOneNeedsAMount) {
   }
 }
 
+TEST(Export, HasWhatALauncherWouldSet) {
+  goenv::Spec spec;
+  spec.modules.https_proxy = "http://proxy.example:3128";
+  const auto data = exported_variables(goenv::render(spec, "1.22.3", {}).data.at("pod.json"));
+  EXPECT_EQ(data.at("https_proxy"), "http://proxy.example:3128");
+}
+
 TEST(Export, ValuesAreThoseOfEnvFromWhichNobodyExpands) {
   goenv::Spec spec;
   for (const std::string text : {"-X=main.a=$(b)", "-X=main.a=$$b$c", "-X=main.a=$b"}) {

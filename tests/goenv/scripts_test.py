@@ -320,6 +320,19 @@ class ActivationHook(unittest.TestCase):
         self.assertEqual(pod.environment(pod.activation(), shell=["/bin/sh"], env=env)["CC"], "clang")
 
     @in_each_shell
+    def test_without_a_toolchain_it_does_what_the_launcher_would(self, shell, options):
+        spec = {"cgo": {"policy": "Enabled", "cc": "clang"}, "modules": {"noProxy": "a$(b)"}}
+        pod = Pod(self, spec).conda(compiler=CONDA_CC)
+        pod.compiler("clang")
+        env = pod.environment(options + pod.activation(), shell=shell)
+        self.assertEqual((env.get("CC"), env.get("no_proxy")), ("clang", "a$(b)"))
+        kept = {**pod.env, "GOBUILDENV_KEEP": "NO_PROXY,no_proxy", "no_proxy": "own"}
+        self.assertEqual(pod.environment(options + pod.activation(), shell=shell, env=kept)["no_proxy"], "own")
+        pod.fake_toolchain()
+        env = pod.environment(options + pod.activation(), shell=shell)
+        self.assertEqual((env.get("CC"), env.get("no_proxy")), (None, None))
+
+    @in_each_shell
     def test_kept_variables_stay_the_containers(self, shell, options):
         pod = Pod(self, {}, container_env={"GOFLAGS": "-mod=mod"}).conda(go_activation=False)
         self.assertEqual(pod.env["GOBUILDENV_KEEP"], "GOFLAGS")

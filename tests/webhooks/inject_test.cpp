@@ -36,6 +36,14 @@ Injected inject(const Json& pod, const goenv::PodPlan& plan, bool csi = false) {
   return result;
 }
 
+goenv::PodPlan volume_plan() {
+  goenv::PodPlan plan = small_plan();
+  plan.delivery = goenv::Delivery::Volume;
+  plan.toolchain_path = "/opt/gobuildenv/toolchain";
+  plan.caches[0].scope = goenv::CacheScope::Environment;
+  return plan;
+}
+
 Json pod_with(const char* field, const Json& value) {
   Json pod = small_pod();
   pod["spec"]["containers"][0][field] = value;
@@ -135,11 +143,35 @@ TEST(Env, EqualValuesAreNoConflict) {
 }
 
 TEST(Env, WhatOnlyTheLauncherSetsIsKeptWhenTheContainerHasIt) {
-  goenv::PodPlan plan = small_plan();
-  plan.launcher_env = {"CC", "NETRC"};
-  const Injected result = inject(pod_with("env", {{{"name", "CC"}, {"value", "clang"}}}), plan);
+  goenv::PodPlan plan = volume_plan();
+  plan.launcher_env = {{"CC", "gcc"}, {"NETRC", "/n"}};
+  const Injected result =
+      inject(pod_with("env", {{{"name", "CC"}, {"value", "clang"}}}), plan, true);
   EXPECT_EQ(env_of(result.main, "GOBUILDENV_KEEP")["value"], "CC");
+  EXPECT_EQ(env_of(result.main, "CC")["value"], "clang");
   EXPECT_TRUE(env_of(result.main, "NETRC").is_null());
+}
+
+TEST(Env, WithoutALauncherTheContainerGetsWhatItWouldSet) {
+  goenv::PodPlan plan = volume_plan();
+  plan.launcher_env = {{"CC", "gcc"}, {"NETRC", "/n"}};
+  Json pod = pod_with("env", {{{"name", "CC"}, {"value", "clang"}}});
+  const Injected no_agent = inject(pod, plan, false);
+  EXPECT_EQ(env_of(no_agent.main, "NETRC")["value"], "/n");
+  EXPECT_EQ(env_of(no_agent.main, "CC")["value"], "clang") << "Prefer";
+  EXPECT_EQ(env_of(no_agent.main, "GOBUILDENV_KEEP")["value"], "CC");
+
+  // Or where the container's own volumes cover every place of the launcher.
+  pod["spec"]["volumes"] = {{{"name", "w"}, {"emptyDir", Json::object()}}};
+  pod["spec"]["containers"][0]["volumeMounts"] = {{{"name", "w"}, {"mountPath", "/opt/conda"}},
+                                                  {{"name", "w"}, {"mountPath", "/usr/local"}}};
+  EXPECT_EQ(env_of(inject(pod, plan, true).main, "NETRC")["value"], "/n");
+
+  plan.enforcement = goenv::Enforcement::Enforce;
+  EXPECT_EQ(env_of(inject(pod, plan, false).main, "CC")["value"], "gcc");
+
+  plan.launcher_env = {{"NETRC", std::nullopt}};
+  EXPECT_TRUE(env_of(inject(pod, plan, false).main, "NETRC").is_null()) << "renderer 1";
 }
 
 TEST(Env, EnvFromIsNoted) {
@@ -237,14 +269,6 @@ TEST(Containers, EphemeralOnesAreLeftAlone) {
   pod["spec"]["ephemeralContainers"] = {{{"name", "debug"}, {"image", "x"}}};
   EXPECT_EQ(inject(pod, small_plan()).pod["spec"]["ephemeralContainers"],
             pod["spec"]["ephemeralContainers"]);
-}
-
-goenv::PodPlan volume_plan() {
-  goenv::PodPlan plan = small_plan();
-  plan.delivery = goenv::Delivery::Volume;
-  plan.toolchain_path = "/opt/gobuildenv/toolchain";
-  plan.caches[0].scope = goenv::CacheScope::Environment;
-  return plan;
 }
 
 Json volume_of(const Json& pod, const std::string& name) {

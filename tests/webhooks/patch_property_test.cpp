@@ -86,7 +86,7 @@ goenv::PodPlan random_plan() {
   if (*rc::gen::inRange(0, 2) == 0) {
     plan.delivery = goenv::Delivery::Volume;
     plan.toolchain_path = "/opt/gobuildenv/toolchain";
-    plan.launcher_env = {"CC"};
+    plan.launcher_env = {{"CC", "gcc"}};
   }
   if (*rc::gen::inRange(0, 2) == 0) plan.include = {"fetch", "main", "step-*"};
   if (*rc::gen::inRange(0, 3) == 0) plan.conda_base_image = "registry.example/conda:1";

@@ -75,6 +75,13 @@ void decide_variable(const ContainerView& container, std::string_view name, std:
   if (!found) out.push_back({name, value, VariableOutcome::Added, 0, false});
 }
 
+/// Whether a launcher stands before some `go` of the container.
+bool has_launcher(const ContainerDecision& decision) {
+  return std::any_of(decision.mounts.begin(), decision.mounts.end(), [](const auto& mount) {
+    return mount.sub_path == "go" && mount.outcome != MountOutcome::Skipped;
+  });
+}
+
 void decide_env(const Before& before, const InjectionInput& input, ContainerDecision& decision,
                 std::vector<std::string>& warnings) {
   const ContainerView& container = *decision.container;
@@ -88,21 +95,27 @@ void decide_env(const Before& before, const InjectionInput& input, ContainerDeci
     kept_before = entry.value;
   }
 
-  decision.variables.reserve(input.plan.env.size() + 1);
+  decision.variables.reserve(input.plan.env.size() + input.plan.launcher_env.size() + 1);
   std::string& keep = decision.keep;
   std::string replaced;
-  for (const auto& [name, value] : input.plan.env) {
+  const auto decide_one = [&](std::string_view name, std::string_view value) {
     const bool ours = enforce || (stale && !in_list(kept_before, name));
     decide_variable(container, name, value, ours, decision.variables);
     const VariableDecision& last = decision.variables.back();
     if (last.outcome == VariableOutcome::ContainerWins) append_to_list(keep, name);
     if (last.outcome == VariableOutcome::Replaced && !stale) append_to_list(replaced, name);
-  }
-  // What only the launcher sets is not in the plan's env; there too the container's own counts.
-  for (const std::string& name : input.plan.launcher_env) {
+  };
+  for (const auto& [name, value] : input.plan.env) decide_one(name, value);
+  const bool launcher = has_launcher(decision);
+  for (const auto& [name, value] : input.plan.launcher_env) {
+    if (!launcher && value) {
+      decide_one(name, *value);
+      continue;
+    }
+    // The launcher sets it; there too the container's own counts.
     const bool declared =
         std::any_of(container.env.begin(), container.env.end(),
-                    [&name](const EnvEntry& entry) { return entry.name == name; });
+                    [&name = name](const EnvEntry& entry) { return entry.name == name; });
     if (declared && !enforce) append_to_list(keep, name);
   }
   if (!keep.empty() || has_keep) {
