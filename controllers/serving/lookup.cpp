@@ -29,17 +29,19 @@ kube::Deadline ServingLookup::deadline() const {
 
 ServingLookup::Answer ServingLookup::find(std::string_view ns, std::string_view name) const {
   const kube::ObjectKey key{std::string(ns), std::string(name)};
-  if (const auto cached = sources_.environments.find(key)) return serve(*cached, deadline());
-  if (sources_.environments.has_synced()) return {Found::No, nullptr};
   const kube::Deadline until = deadline();
+  const auto cached = sources_.environments.find(key);
+  if (cached && !cached->value->current.empty()) return serve(*cached, until);
+  // Absent or not served here may be served by now: our watch is behind, as on the replica that
+  // does not lead when `kubectl wait` has just seen Ready, or the first list is still coming.
   const auto live = sources_.client.get(kGoBuildEnvType, key, until);
-  if (!live) {
-    const bool absent = live.error().kind == kube::Error::Kind::NotFound;
-    return {absent ? Found::No : Found::Unknown, nullptr};
+  if (live) {
+    if (const auto decoded = decode_environment(*live)) return serve(*decoded, until);
+    return {Found::Unknown, nullptr};
   }
-  const auto decoded = decode_environment(*live);
-  if (!decoded) return {Found::Unknown, nullptr};
-  return serve(*decoded, until);
+  if (cached) return {Found::NotServed, nullptr};
+  const bool absent = live.error().kind == kube::Error::Kind::NotFound;
+  return {absent || sources_.environments.has_synced() ? Found::No : Found::Unknown, nullptr};
 }
 
 ServingLookup::Answer ServingLookup::serve(const kube::Decoded<EnvironmentRecord>& environment,
@@ -79,7 +81,10 @@ std::vector<std::shared_ptr<const ServedEnvironment>> ServingLookup::selecting(
   for (const auto& record : sources_.environments.by_index(kSelectingIndex, ns)) {
     const SelectingEnvironment& selecting = *record->rare().selecting;
     if (!selects(selecting.selector, labels)) continue;
-    Answer answer = find(ns, selecting.name);
+    // From the caches: every pod of the namespace comes along here, asking or not.
+    const auto cached = sources_.environments.find({std::string(ns), selecting.name});
+    if (!cached) continue;
+    Answer answer = serve(*cached, deadline());
     if (answer.environment) out.push_back(std::move(answer.environment));
   }
   std::sort(out.begin(), out.end(), [](const auto& a, const auto& b) { return a->name < b->name; });

@@ -19,8 +19,9 @@ inline constexpr std::string_view kSelectingIndex = "selecting";
 kube::Index<EnvironmentRecord> selecting_index();
 
 /// Answers the pod webhook from the caches: every replica has them, none needs to lead. Only an
-/// intact revision that its own GoBuildEnv controls is served. Until the caches have synced, and
-/// for a revision whose ConfigMap has not arrived, it asks the API server, within `live_timeout`.
+/// intact revision that its own GoBuildEnv controls is served. What the caches
+/// do not have (yet), an environment, its revision or the ConfigMap of that, is asked of the API
+/// server, within `live_timeout`: a watch may be behind what its author has seen already.
 class ServingLookup final : public webhooks::EnvironmentLookup {
  public:
   struct Sources {
