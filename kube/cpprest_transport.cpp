@@ -158,7 +158,7 @@ class CpprestTransport final : public Transport {
     if (!options_.proxy_url.empty()) {
       const web::uri uri(options_.proxy_url);
       web::web_proxy proxy(web::uri_builder(uri).set_user_info("").to_uri());
-      if (const std::string user = uri.user_info(); !user.empty()) {
+      if (const std::string& user = uri.user_info(); !user.empty()) {
         const auto colon = user.find(':');
         proxy.set_credentials(web::credentials(
             web::uri::decode(user.substr(0, colon)),
