@@ -184,6 +184,9 @@ tl::expected<void, std::string> Server::start(const certificates::KeyPair& certi
   state_->acceptor = std::make_unique<Acceptor>(first);
   state_->retry = std::make_unique<asio::steady_timer>(first);
   if (const error_code error = listen(*state_->acceptor, options)) {
+    // Both live on the first worker's context: they go before it does.
+    state_->retry.reset();
+    state_->acceptor.reset();
     state_->workers.clear();
     return tl::unexpected("cannot listen on " +
                           (options.address.empty() ? "all addresses" : options.address) + " port " +
