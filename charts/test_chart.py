@@ -20,6 +20,7 @@ from tools.programs import CLUSTER, healthcheck, run_helm  # noqa: E402  (the pa
 
 NAMESPACE = "gobuildenv-system"
 CHART = HERE / "gobuildenv"
+CA = ("manager.moduleProxyCA.configMapKeyRef.name=corp", "manager.moduleProxyCA.configMapKeyRef.key=root.pem")
 USER = f"system:serviceaccount:{NAMESPACE}:gobuildenv"
 
 
@@ -112,9 +113,12 @@ class Rendering(unittest.TestCase):
                                ("webhook.timeoutSeconds=31", "timeoutSeconds"),
                                ("webhook.certificates.mode=none", "mode"),
                                ("image.digest=sha256:12", "digest"),
+                               ("manager.moduleProxyCA.secretKeyRef.name=only", "key"),
                                ("manager.log.level=loud", "level")):
             with self.subTest(setting), self.assertRaisesRegex(RuntimeError, named):
                 template(setting)
+        with self.assertRaisesRegex(RuntimeError, "moduleProxyCA"):
+            template(*CA, *(s.replace("configMapKeyRef", "secretKeyRef") for s in CA))
 
     def test_crd_is_the_one_of_the_tree(self):
         rendered = objects(template())["CustomResourceDefinition", "gobuildenvs.gobuildenv.dev"]
@@ -164,12 +168,36 @@ class Rendering(unittest.TestCase):
     def test_the_manager_knows_every_flag(self):
         source = (HERE.parent / "operator" / "manager.cpp").read_text()
         known = set(re.findall(r'add_(?:option|flag)\("(--[a-z-]+)"', source))
-        settings = ("manager.moduleProxy=https://goproxy.example", "manager.sumDB=off")
+        settings = ("manager.moduleProxy=https://goproxy.example", "manager.sumDB=off",
+                    "webhook.excludedNamespaces={a}", *CA)
         for mode in ("self-managed", "cert-manager"):
             text = template(*settings, f"webhook.certificates.mode={mode}", only="deployment")
             used = set(re.findall(r"- (--[a-z-]+)", text))
             self.assertGreater(len(used), 8)
             self.assertEqual(set(), used - known)
+
+    def test_manager_and_webhooks_exclude_the_same_namespaces(self):
+        self.assertNotIn("--exclude-namespaces", template(only="deployment"))
+        settings = "webhook.excludedNamespaces={infra,left-alone}"
+        self.assertIn("- --exclude-namespaces=infra,left-alone\n", template(settings, only="deployment"))
+        for hook in objects(template(settings))["MutatingWebhookConfiguration", "gobuildenv"]["webhooks"]:
+            self.assertEqual(["kube-system", NAMESPACE, "infra", "left-alone"],
+                             hook["namespaceSelector"]["matchExpressions"][0]["values"])
+
+    def test_private_ca_of_the_module_proxy(self):
+        self.assertNotIn("volumes", json.loads(pod_of_deployment())["spec"])
+        for ref, kind, named in (("configMapKeyRef", "configMap", "name"), ("secretKeyRef", "secret", "secretName")):
+            with self.subTest(ref):
+                text = pod_of_deployment(*(s.replace("configMapKeyRef", ref) for s in CA))
+                spec = json.loads(text)["spec"]
+                main, volume = spec["containers"][0], spec["volumes"][0]
+                self.assertEqual("corp", volume[kind][named])
+                self.assertEqual([{"key": "root.pem", "path": "ca.crt"}], volume[kind]["items"])
+                mount = main["volumeMounts"][0]
+                self.assertEqual((volume["name"], True), (mount["name"], mount["readOnly"]))
+                self.assertIn(f"--module-proxy-ca={mount['mountPath']}/ca.crt", main["args"])
+                # restricted, and of the right form
+                Cluster.kubectl("create", "--dry-run=server", "-f", "-", text=text)
 
     def test_pod_monitor(self):
         self.assertIn("kind: PodMonitor", template("metrics.podMonitor.enabled=true"))

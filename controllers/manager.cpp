@@ -186,6 +186,8 @@ struct Manager::Impl {
 
   [[nodiscard]] std::function<bool(const std::string&)> disabled() {
     return [this](const std::string& ns) {
+      const auto& excluded = options.excluded_namespaces;
+      if (std::find(excluded.begin(), excluded.end(), ns) != excluded.end()) return true;
       const auto found = namespaces.get({{}, ns});
       return found && found->injection == webhooks::NamespaceInjection::Disabled;
     };

@@ -30,6 +30,8 @@ struct ManagerOptions {
   /// Namespace whose GoBuildEnvs, ConfigMaps and pods are looked at; empty: all. Namespaces and the
   /// CSI driver are cluster-scoped and always watched.
   std::string watch_namespace;
+  /// Namespaces that admission never touches: pods there do not miss anything.
+  std::vector<std::string> excluded_namespaces;
   /// Own namespace: of Lease and Secret.
   std::string own_namespace;
   /// Unique per process: host name (the pod's name) and something random.

@@ -24,6 +24,13 @@ void add_manager_command(CLI::App& app, ExitCode& exit) {
   cluster(command->add_option("--lease-namespace", flags->own_namespace,
                               "namespace of the Lease and of the certificate's Secret\n"
                               "(default: $POD_NAMESPACE, else the context's)"));
+  cluster(
+      command
+          ->add_option("--exclude-namespaces", flags->exclude_namespaces,
+                       "never touch pods of these, NAME,NAME,… nor those of kube-system and of\n"
+                       "the namespace of the Lease")
+          ->delimiter(',')
+          ->allow_extra_args(false));
   cluster(command->add_option("--leader-elect", flags->leader_elect,
                               "one of several replicas reconciles; false leads at once"));
   cluster(command->add_option("--workers", flags->workers, "GoBuildEnvs reconciled at once")

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 
 namespace gobuildenv::cli {
@@ -26,6 +27,16 @@ tl::expected<BindAddress, std::string> parse_bind(const std::string& text) {
   if (error != std::errc{} || end != last || first == last) {
     return tl::unexpected(fmt::format("\"{}\": the port is a number from 0 to 65535", text));
   }
+  return out;
+}
+
+std::vector<std::string> excluded_namespaces(const ManagerFlags& flags, const std::string& own) {
+  std::vector<std::string> out{"kube-system"};
+  const auto add = [&out](const std::string& ns) {
+    if (!ns.empty() && std::find(out.begin(), out.end(), ns) == out.end()) out.push_back(ns);
+  };
+  add(own);
+  for (const std::string& ns : flags.exclude_namespaces) add(ns);
   return out;
 }
 

@@ -15,6 +15,7 @@ struct ManagerFlags {
   std::string context;
   std::string watch_namespace;  ///< empty: all
   std::string own_namespace;    ///< of Lease and Secret; empty: $POD_NAMESPACE, else the context's
+  std::vector<std::string> exclude_namespaces;  ///< beside kube-system and the own one
   bool leader_elect = true;
   int workers = 4;
 
@@ -48,6 +49,10 @@ struct BindAddress {
   std::uint16_t port = 0;
 };
 tl::expected<BindAddress, std::string> parse_bind(const std::string& text);
+
+/// Namespaces whose pods are left alone: kube-system, `own`, where the webhook itself has to start,
+/// and those of the flags; each once.
+std::vector<std::string> excluded_namespaces(const ManagerFlags& flags, const std::string& own);
 
 /// Runs the manager until it is told to stop or loses its lease.
 ExitCode run_manager(const ManagerFlags& flags);

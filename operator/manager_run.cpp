@@ -216,6 +216,9 @@ int run(const ManagerFlags& flags) {
                           : !environment("POD_NAMESPACE").empty() ? environment("POD_NAMESPACE")
                                                                   : config->ns;
 
+  const std::vector<std::string> excluded = excluded_namespaces(flags, options.own_namespace);
+  options.excluded_namespaces = excluded;
+
   std::unique_ptr<WebhookService> webhook;
   controllers::Manager* manager_to_stop = nullptr;
   std::atomic<bool> broken{false};
@@ -256,7 +259,7 @@ int run(const ManagerFlags& flags) {
   service.server.threads = flags.webhook_threads;
   service.server.min_tls = flags.tls_min_version == "1.3" ? webhooks::server::TlsVersion::Tls13
                                                           : webhooks::server::TlsVersion::Tls12;
-  service.excluded_namespaces = {"kube-system", own_namespace};
+  service.excluded_namespaces = excluded;
   webhook = std::make_unique<WebhookService>(std::move(service), manager.lookup(), metrics);
   manager.add_checks(live, ready);
   ready.add("webhook", [&webhook]() -> std::optional<std::string> {

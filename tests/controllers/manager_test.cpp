@@ -149,6 +149,23 @@ TEST_F(ManagerTest, ServesWhatItFindsAndWhatComes) {
   EXPECT_TRUE(eventually([&] { return exposes("gobuildenv_environments{ready=\"true\"} 1\n"); }));
 }
 
+TEST_F(ManagerTest, PodsOfExcludedNamespacesAreNotMissed) {
+  options_.excluded_namespaces = {"ns"};
+  create_environment("app");
+  for (const char* ns : {"ns", "other"}) {
+    world_.create("pods", {{"metadata",
+                            {{"name", std::string("asks-") + ns},
+                             {"namespace", ns},
+                             {"labels", {{std::string(goenv::kEnvLabel), "app"}}}}},
+                           {"status", {{"phase", "Running"}}}});
+  }
+  start();
+  ASSERT_TRUE(eventually([&] { return is_ready("app"); }));
+  EXPECT_TRUE(exposes("gobuildenv_pods_missed{namespace=\"other\"} 1\n"));
+  EXPECT_TRUE(exposes("gobuildenv_pods_missed{namespace=\"ns\"} 0\n"));
+  EXPECT_EQ(status("app").value("/pods/missed"_json_pointer, 0), 0);
+}
+
 TEST_F(ManagerTest, ADeletionIsToldToThoseItStrands) {
   create_environment("app");
   create_pod("waits");

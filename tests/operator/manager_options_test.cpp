@@ -31,5 +31,13 @@ TEST(ParseBind, RefusesTheRestByName) {
   }
 }
 
+TEST(ExcludedNamespaces, AlwaysHasKubeSystemAndTheOwnOne) {
+  ManagerFlags flags;
+  using Names = std::vector<std::string>;
+  EXPECT_EQ(excluded_namespaces(flags, "gbe"), (Names{"kube-system", "gbe"}));
+  flags.exclude_namespaces = {"infra", "gbe", "", "infra"};
+  EXPECT_EQ(excluded_namespaces(flags, "gbe"), (Names{"kube-system", "gbe", "infra"}));
+}
+
 }  // namespace
 }  // namespace gobuildenv::cli

@@ -50,6 +50,11 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if eq .Values.webhook.certificates.mode "self-managed" -}}true{{- end -}}
 {{- end -}}
 
+{{/* Not empty when the module proxies have a private CA. */}}
+{{- define "gobuildenv.moduleProxyCA" -}}
+{{- if or .Values.manager.moduleProxyCA.configMapKeyRef .Values.manager.moduleProxyCA.secretKeyRef -}}true{{- end -}}
+{{- end -}}
+
 {{/* Argo CD applies in waves: CRDs -2, rights and webhooks -1, the Deployment 0. */}}
 {{- define "gobuildenv.wave" -}}
 argocd.argoproj.io/sync-wave: {{ . | quote }}
