@@ -38,6 +38,12 @@ void toolchain(const Spec& spec, Advice& out) {
     if (!in.sums.empty()) {
       out.push_back("spec.toolchain.sums has no effect with delivery Download: go verifies itself");
     }
+    if (spec.injection.preflight == Preflight::Require) {
+      out.push_back(
+          "spec.injection.preflight Require has no effect with delivery Download: the launcher "
+          "runs "
+          "it");
+    }
     if (spec.injection.launcher_paths) {
       out.push_back("spec.injection.launcherPaths has no effect with delivery Download");
     }
@@ -117,6 +123,10 @@ void rest(const Spec& spec, Advice& out) {
         "spec.conda.environment: hook and launcher reach it only with environmentExists: true");
   }
   const bool shared = spec.cache.modules != CacheScope::Pod || spec.cache.build != CacheScope::Pod;
+  if (shared) {
+    out.push_back(
+        "spec.cache: until the node agent serves this node, caches are private to the pod");
+  }
   if (shared && spec.cache.trusted_service_accounts.empty()) {
     out.push_back("spec.cache: a shared cache stays empty without trustedServiceAccounts");
   }

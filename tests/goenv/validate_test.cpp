@@ -306,7 +306,16 @@ TEST(Advise, SaysWhatIsProbablyNotMeant) {
        },
        "ignored"},
       {[](Spec& s) { s.conda.environment = "x"; }, "environmentExists"},
-      {[](Spec& s) { s.cache.build = CacheScope::Namespace; }, "trustedServiceAccounts"},
+      {[](Spec& s) {
+         s.cache.build = CacheScope::Namespace;
+         s.cache.trusted_service_accounts = {"release"};
+       },
+       "until the node agent serves this node, caches are private to the pod"},
+      {[](Spec& s) {
+         s.toolchain.delivery = Delivery::Download;
+         s.injection.preflight = Preflight::Require;
+       },
+       "spec.injection.preflight Require has no effect with delivery Download"},
       {[](Spec& s) { s.injection.pod_selector.emplace(); }, "every pod"},
   };
   EXPECT_TRUE(advise(good()).empty());
@@ -318,6 +327,9 @@ TEST(Advise, SaysWhatIsProbablyNotMeant) {
     EXPECT_THAT(advice[0], HasSubstr(c.text));
     EXPECT_LE(advice[0].size(), 120U);
   }
+  Spec untrusted = good();
+  untrusted.cache.modules = CacheScope::Environment;
+  EXPECT_THAT(advise(untrusted), Contains(HasSubstr("trustedServiceAccounts")));
 }
 
 }  // namespace
