@@ -45,7 +45,8 @@ class EnvironmentLookup {
   };
   /// The environment `name` of namespace `ns`.
   virtual Answer find(std::string_view ns, std::string_view name) const = 0;
-  /// Environments of `ns` whose podSelector matches `labels` (at most a few), sorted by name.
+  /// Environments of `ns` whose podSelector matches `labels` (at most a few), sorted by name. Those
+  /// without a served revision do not take part: each has a pod_json.
   virtual std::vector<std::shared_ptr<const ServedEnvironment>> selecting(
       std::string_view ns, const Labels& labels) const = 0;
   virtual NamespaceInjection injection(std::string_view ns) const = 0;

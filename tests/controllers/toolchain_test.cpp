@@ -100,6 +100,7 @@ TEST(AskProxies, FallsBackAsGoDoes) {
       << "the one that did not answer may know it";
   broken.answers[kModule + "list"] = {502, ""};
   EXPECT_EQ(ask("1.22", {{kFirst, &broken}}).reason, "ProxyUnreachable");
+  EXPECT_EQ(ask("latest", {{kFirst, &proxy}}).reason, "InvalidVersion");
   EXPECT_EQ(ask("1.22", {{{"off", {}}, nullptr}, {kFirst, &proxy}}).reason, "NoProxyConfigured");
   EXPECT_EQ(ask("1.22", {{{"direct", {}}, nullptr}}).reason, "NoProxyConfigured");
 }

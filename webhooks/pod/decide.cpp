@@ -70,11 +70,6 @@ Selection select_by_selector(const PodView& pod, std::string_view ns,
   }
   selection.name = matches.front()->name;
   selection.by_selector = true;
-  if (!matches.front()->pod_json) {
-    selection.outcome = Outcome::NotServed;
-    selection.reason = in_namespace(selection.name, ns) + " has no revision yet";
-    return selection;
-  }
   selection.outcome = Outcome::Selected;
   selection.environment = matches.front();
   return selection;
