@@ -4,13 +4,11 @@
 #include <chrono>
 #include <cstdio>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
 #include "controllers/gobuildenv/records.hpp"
-#include "goenv/names.hpp"
 #include "kube/config_loader.hpp"
 #include "kube/make_client.hpp"
 #include "operator/cluster_environments.hpp"
@@ -32,16 +30,13 @@ struct ExplainFlags : OfflineFlags {
 };
 
 /// Prints and gives whether the environment holds in at least one container.
-bool print(const std::string& subject, const webhooks::Explanation& explanation,
-           const std::string& format, std::vector<std::string>& documents) {
+bool print(const Explained& explained, const std::string& format,
+           std::vector<std::string>& documents) {
   if (format == "text") {
-    fmt::print("{}{}", documents.empty() ? "" : "\n", explanation_text(subject, explanation));
+    fmt::print("{}{}", documents.empty() ? "" : "\n", explanation_text(explained));
   }
-  documents.push_back(explanation_json(subject, explanation));
-  for (const auto& container : explanation.containers) {
-    if (container.follows) return !explanation.refused;
-  }
-  return false;
+  documents.push_back(explanation_json(explained));
+  return holds(explained);
 }
 
 ExitCode finish(const ExplainFlags& flags, const std::vector<std::string>& documents,
@@ -83,8 +78,9 @@ ExitCode from_files(const ExplainFlags& flags, const std::string& wanted) {
       complain("explain", fmt::format("{}: {}", document.source, injection.error()));
       return ExitCode::Input;
     }
-    const std::string subject = fmt::format("{} {}/{}", document.kind, ns, document.name);
-    follows = print(subject, injection->explanation, flags.output, documents) || follows;
+    const Explained explained{fmt::format("{} {}/{}", document.kind, ns, document.name),
+                              injection->explanation, std::nullopt};
+    follows = print(explained, flags.output, documents) || follows;
   }
   if (documents.empty()) {
     complain("explain", wanted.empty() ? "the input holds no pod and nothing with a pod template"
@@ -92,16 +88,6 @@ ExitCode from_files(const ExplainFlags& flags, const std::string& wanted) {
     return ExitCode::Input;
   }
   return finish(flags, documents, follows);
-}
-
-/// The environment and revision a pod was bound to at admission, if it was.
-void bind(const std::string& pod, ClusterEnvironments& lookup) {
-  const auto json = nlohmann::json::parse(pod, nullptr, false);
-  const auto annotations = json.value("/metadata/annotations"_json_pointer, nlohmann::json());
-  if (!annotations.is_object()) return;
-  const std::string name = annotations.value(std::string(goenv::kEnvironmentAnnotation), "");
-  const std::string revision = annotations.value(std::string(goenv::kRevisionAnnotation), "");
-  if (!name.empty() && !revision.empty()) lookup.bind(name, revision);
 }
 
 ExitCode from_cluster(const ExplainFlags& flags, const std::string& name, bool ns_given) {
@@ -132,7 +118,8 @@ ExitCode from_cluster(const ExplainFlags& flags, const std::string& name, bool n
                                                            : ExitCode::Unreachable;
   }
   ClusterEnvironments lookup(*client, deadline);
-  bind(*pod, lookup);
+  const auto binding = binding_of(*pod);
+  if (binding) lookup.bind(binding->environment, binding->revision);
   const auto injection = webhooks::inject_pod_template(*pod, "", ns, lookup, {});
   if (!lookup.trouble().empty()) {
     complain("explain", lookup.trouble());
@@ -140,8 +127,9 @@ ExitCode from_cluster(const ExplainFlags& flags, const std::string& name, bool n
   }
   if (!injection) throw std::runtime_error(injection.error());
   std::vector<std::string> documents;
-  const bool follows =
-      print(fmt::format("Pod {}/{}", ns, name), injection->explanation, flags.output, documents);
+  const Explained explained{fmt::format("Pod {}/{}", ns, name), injection->explanation,
+                            binding.has_value()};
+  const bool follows = print(explained, flags.output, documents);
   return finish(flags, documents, follows);
 }
 
@@ -173,7 +161,8 @@ void add_explain_command(CLI::App& app, ExitCode& exit) {
       "each variable.\n"
       "  gobuildenv explain pod/build-7 -n ci              on the cluster of your kubeconfig\n"
       "  gobuildenv explain -f pod.yaml -e env.yaml        without one\n"
-      "Exit: 0 the environment holds in a container; 1 it does not; 2 wrong usage; 3 unreadable\n"
+      "Exit: 0 the environment holds in a container; 1 it does not, or the pod was created without "
+      "it; 2 wrong usage; 3 unreadable\n"
       "input or no such pod; 4 the cluster did not answer.");
   command->add_option("pod", flags->target, "pod/NAME");
   command->add_option("--kubeconfig", flags->kubeconfig, "kubeconfig file");

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "goenv/names.hpp"
+
 namespace gobuildenv::cli {
 
 namespace {
@@ -88,9 +90,40 @@ Json container_json(const ContainerExplanation& container) {
 
 }  // namespace
 
-std::string explanation_text(const std::string& subject, const Explanation& explanation) {
-  std::string out = subject + "\n";
-  if (explanation.outcome == webhooks::Outcome::Selected) {
+std::optional<Binding> binding_of(const std::string& pod) {
+  const auto json = Json::parse(pod, nullptr, false);
+  if (!json.is_object()) return std::nullopt;
+  const auto annotation = [&json](std::string_view key) {
+    const auto metadata = json.value("metadata", Json::object());
+    const auto annotations =
+        metadata.is_object() ? metadata.value("annotations", Json::object()) : Json::object();
+    const auto found = annotations.find(std::string(key));
+    return found != annotations.end() && found->is_string() ? found->get<std::string>()
+                                                            : std::string();
+  };
+  Binding binding{annotation(goenv::kEnvironmentAnnotation),
+                  annotation(goenv::kRevisionAnnotation)};
+  if (binding.environment.empty() || binding.revision.empty()) return std::nullopt;
+  return binding;
+}
+
+bool holds(const Explained& explained) {
+  const auto& containers = explained.explanation.containers;
+  return explained.admitted.value_or(true) && !explained.explanation.refused &&
+         std::any_of(containers.begin(), containers.end(),
+                     [](const auto& container) { return container.follows; });
+}
+
+std::string explanation_text(const Explained& explained) {
+  const Explanation& explanation = explained.explanation;
+  std::string out = explained.subject + "\n";
+  const bool selected = explanation.outcome == webhooks::Outcome::Selected;
+  if (selected && explained.admitted == false) {
+    out +=
+        "The pod runs unchanged: it was created without the environment. What follows is what "
+        "admission would do now; create the pod anew to get it.\n";
+  }
+  if (selected) {
     out += fmt::format("Environment {}, revision {} (ConfigMap {})\n", explanation.environment,
                        explanation.revision, explanation.config_map);
   } else {
@@ -104,8 +137,10 @@ std::string explanation_text(const std::string& subject, const Explanation& expl
   return out;
 }
 
-std::string explanation_json(const std::string& subject, const Explanation& explanation) {
-  Json out{{"subject", subject}, {"outcome", to_string(explanation.outcome)}};
+std::string explanation_json(const Explained& explained) {
+  const Explanation& explanation = explained.explanation;
+  Json out{{"subject", explained.subject}, {"outcome", to_string(explanation.outcome)}};
+  if (explained.admitted) out["admitted"] = *explained.admitted;
   if (!explanation.environment.empty()) out["environment"] = explanation.environment;
   if (!explanation.revision.empty()) {
     out["revision"] = explanation.revision;
