@@ -350,13 +350,17 @@ class InCluster:
         cluster.apply(rest, "--server-side", "-n", SYSTEM_NAMESPACE)
         self.wait_ready()
 
+    name = "deployment/gobuildenv"
+
+    def tail(self):
+        return self.state()
+
     def wait_ready(self):
         rollout = self.cluster.kubectl("-n", SYSTEM_NAMESPACE, "rollout", "status", "deployment",
                                        "--timeout=120s", timeout=150, check=False)
         if rollout.returncode != 0:
             raise Failure(f"{rollout.stdout}{rollout.stderr}\n{self.state()}")
         wait_for_ca_bundle(self.cluster)
-
 
     def state(self):
         """What an operator that does not become ready says about itself."""
