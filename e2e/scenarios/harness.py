@@ -300,7 +300,7 @@ def variables_of(pod_object, container=0):
 
 def condition(found, kind):
     """The condition of that type, or an empty one."""
-    entries = (found or {}).get("status", {}).get("conditions", [])
+    entries = (found or {}).get("status", {}).get("conditions") or []
     return next((entry for entry in entries if entry["type"] == kind), {})
 
 
@@ -345,8 +345,7 @@ class InCluster:
         cluster.namespace(SYSTEM_NAMESPACE)
         crds, rest = split_crds(text)
         cluster.apply(crds, "--server-side")
-        cluster.kubectl("wait", "--for=condition=Established", "crd/gobuildenvs.gobuildenv.dev",
-                        "--timeout=60s")
+        wait_for_crd(cluster)
         cluster.apply(rest, "--server-side", "-n", SYSTEM_NAMESPACE)
         self.wait_ready()
 
@@ -377,6 +376,13 @@ def split_crds(text):
     return "---\n".join(crds), "---\n".join(d for d in documents if d not in crds and d.strip())
 
 
+def wait_for_crd(cluster):
+    """kubectl wait fails where the API server has not written any condition yet."""
+    path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/gobuildenvs.gobuildenv.dev"
+    wait_for("the CRD to be established", 60, lambda: condition(
+        cluster.api.get(path), "Established").get("status") == "True")
+
+
 def wait_for_ca_bundle(cluster):
     def published():
         found = cluster.get("mutatingwebhookconfigurations")["items"]
@@ -395,8 +401,7 @@ class OffCluster:
         self.log = self.folder / "manager.log"
         self.certificates()
         cluster.apply((ROOT / "crds" / "gobuildenvs.yaml").read_text(), "--server-side")
-        cluster.kubectl("wait", "--for=condition=Established", "crd/gobuildenvs.gobuildenv.dev",
-                        "--timeout=60s")
+        wait_for_crd(cluster)
         cluster.namespace(SYSTEM_NAMESPACE)
         self.port, self.metrics_port, self.health_port = free_ports(3)
         self.argv = [binary(), "manager",

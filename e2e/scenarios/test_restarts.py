@@ -75,8 +75,7 @@ class Outages(Base):
         self.assertIsNone(self.operator.process.poll(), self.operator.tail())
         self.cluster.apply((harness.ROOT / "crds" / "gobuildenvs.yaml").read_text(),
                            "--server-side")
-        self.cluster.kubectl("wait", "--for=condition=Established",
-                             "crd/gobuildenvs.gobuildenv.dev", "--timeout=60s")
+        harness.wait_for_crd(self.cluster)
         self.still_works("after-crd")
         self.api.apply_environment("ci", "old")
         self.api.ready("ci", "old")
