@@ -1,6 +1,8 @@
 #include "webhooks/review.hpp"
 
-#include <openssl/evp.h>
+#include <array>
+#include <cstdint>
+#include <cstring>
 
 #include "webhooks/pod/json_text.hpp"
 #include "webhooks/pod/pod_reader.hpp"
@@ -144,14 +146,40 @@ std::string Review::old_object_json() const {
 
 namespace {
 
+/// Two characters of base64 (RFC 4648) for each twelve bits: a fifth of the instructions that
+/// OpenSSL's encoder takes, which was an eighth of a whole review.
+constexpr auto kBase64Pairs = [] {
+  constexpr std::string_view kAlphabet =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::array<std::array<char, 2>, 4096> pairs{};
+  for (std::size_t i = 0; i < pairs.size(); ++i) {
+    pairs[i] = {kAlphabet[i >> 6U], kAlphabet[i & 63U]};
+  }
+  return pairs;
+}();
+
 void append_base64(std::string& out, std::string_view text) {
   const std::size_t begin = out.size();
-  const std::size_t encoded = (text.size() + 2) / 3 * 4;
-  out.resize(begin + encoded + 1);  // EVP_EncodeBlock ends with a NUL
-  EVP_EncodeBlock(reinterpret_cast<unsigned char*>(out.data() + begin),
-                  reinterpret_cast<const unsigned char*>(text.data()),
-                  static_cast<int>(text.size()));
-  out.resize(begin + encoded);
+  out.resize(begin + (text.size() + 2) / 3 * 4, '=');
+  char* to = out.data() + begin;
+  const auto byte = [text](std::size_t i) {
+    return std::uint32_t{static_cast<unsigned char>(text[i])};
+  };
+  const auto put = [&to](std::uint32_t twelve_bits, std::size_t characters) {
+    std::memcpy(to, kBase64Pairs[twelve_bits].data(), characters);
+    to += characters;
+  };
+  std::size_t i = 0;
+  for (; i + 3 <= text.size(); i += 3) {
+    const std::uint32_t bits = byte(i) << 16U | byte(i + 1) << 8U | byte(i + 2);
+    put(bits >> 12U, 2);
+    put(bits & 0xFFFU, 2);
+  }
+  if (text.size() - i == 1) put(byte(i) << 4U, 2);
+  if (text.size() - i == 2) {
+    put(byte(i) << 4U | byte(i + 1) >> 4U, 2);
+    put((byte(i + 1) & 0xFU) << 8U, 1);
+  }
 }
 
 void append_status(std::string& out, const AdmissionResponse& response) {

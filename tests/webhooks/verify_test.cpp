@@ -5,6 +5,8 @@
 
 #include <string>
 
+#include "webhooks/pod/paths.hpp"
+
 /// The check that stands between a fault of ours and a rejected pod.
 namespace gobuildenv::webhooks {
 namespace {
@@ -26,6 +28,8 @@ TEST(Verify, AcceptsWhatInjectionDoes) {
       R"({"op":"replace","path":"/spec/containers/0/env/1","value":{"name":"B","value":"1"}})",
       R"({"op":"add","path":"/spec/containers/1/env","value":[{"name":"A"}]},
          {"op":"add","path":"/spec/containers/1/env/-","value":{"name":"B"}})",
+      R"({"op":"add","path":"/spec/containers/1/env","value":[
+           {"name":"BEGINNING_ONE_THE_SAME_END"},{"name":"BEGINNING_TWO_THE_SAME_END"}]})",
       R"({"op":"replace","path":"/spec/containers/0/image","value":"y"})",
       R"({"op":"add","path":"/metadata/annotations","value":{"a":"b"}},
          {"op":"add","path":"/metadata/labels/gobuildenv.dev~1revision","value":"r"})",
@@ -59,6 +63,10 @@ TEST(Verify, RefusesTheRest) {
       {R"({"op":"add","path":"/spec/containers/0/env/-","value":{"name":"A"}})",
        "duplicate name A"},
       {R"({"op":"add","path":"/spec/volumes/-","value":{"name":"own"}})", "duplicate name own"},
+      {R"({"op":"add","path":"/spec/containers/1/env","value":[
+           {"name":"BEGINNING_ONE_THE_SAME_END"},{"name":"BEGINNING_TWO_THE_SAME_END"},
+           {"name":"BEGINNING_ONE_THE_SAME_END"}]})",
+       "duplicate name BEGINNING_ONE"},
       {R"({"op":"add","path":"/spec/containers/0/volumeMounts/-",
            "value":{"name":"own","mountPath":"//w/."}})",
        "duplicate mountPath /w"},
@@ -72,6 +80,13 @@ TEST(Verify, RefusesTheRest) {
   EXPECT_EQ(check("}"), "the patch is not a JSON list");
   EXPECT_THAT(check(R"({"op":"add","path":"/metadata/labels/x","value":"y"})", "/spec/template"),
               ::testing::HasSubstr("outside the pod"));
+}
+
+TEST(Paths, KnowWhenTheyAreClean) {
+  for (const char* path : {"", "/", "//", "a", "/a", "/a/", "/a//b", "/a/b", "/.", "/..", "/a/./b",
+                           "/a/../b", "/a/..", "/.a/..b/c.", "/...", "./a", "/a/b/c"}) {
+    EXPECT_EQ(is_clean_path(path), clean_path(path) == path) << path;
+  }
 }
 
 }  // namespace

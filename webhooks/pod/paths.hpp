@@ -25,6 +25,20 @@ inline std::string clean_path(std::string_view path) {
   return clean.empty() ? "/" : clean;
 }
 
+/// Whether clean_path() would leave `path` as it is; most are, and need no copy.
+inline bool is_clean_path(std::string_view path) {
+  if (path.empty() || path.front() != '/') return false;
+  if (path.size() == 1) return true;
+  std::size_t begin = 1;
+  while (true) {
+    const std::size_t end = std::min(path.find('/', begin), path.size());
+    const std::string_view part = path.substr(begin, end - begin);
+    if (part.empty() || part == "." || part == "..") return false;
+    if (end == path.size()) return true;
+    begin = end + 1;
+  }
+}
+
 /// Whether `path` lies strictly below `directory`; both clean.
 inline bool is_below(std::string_view path, std::string_view directory) {
   if (directory == "/") return path.size() > 1;

@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstdint>
+#include <cstring>
+#include <memory>
 #include <vector>
 
 #include "webhooks/pod/paths.hpp"
@@ -12,6 +15,11 @@ namespace {
 using simdjson::dom::array;
 using simdjson::dom::element;
 using simdjson::dom::object;
+
+std::string_view text(element value) {
+  std::string_view view;
+  return value.get_string().get(view) == simdjson::SUCCESS ? view : std::string_view{};
+}
 
 std::string_view text(simdjson::simdjson_result<element> value) {
   std::string_view view;
@@ -26,6 +34,47 @@ struct TouchedList {
   std::vector<element> items;
   std::size_t original = 0;
   std::vector<bool> changed;  ///< per item: put there by the patch
+};
+
+/// Finds equal texts among many without comparing or copying most of them: sorted by a number made
+/// of their ends and length, by the text only where that is equal. Crafted texts cost a comparison
+/// more, not a search of all.
+class Names {
+ public:
+  struct Entry {
+    std::uint64_t mark;
+    std::string_view text;
+    std::size_t item;
+  };
+
+  void clear(std::size_t expected) {
+    entries_.clear();
+    entries_.reserve(expected);
+  }
+  void add(std::string_view text, std::size_t item) {
+    entries_.push_back({mark_of(text), text, item});
+  }
+  /// Sorts by text; equal texts by item.
+  const std::vector<Entry>& sorted() {
+    std::sort(entries_.begin(), entries_.end(), [](const Entry& a, const Entry& b) {
+      if (a.mark != b.mark) return a.mark < b.mark;
+      const int order = a.text.compare(b.text);
+      return order != 0 ? order < 0 : a.item < b.item;
+    });
+    return entries_;
+  }
+
+ private:
+  static std::uint64_t mark_of(std::string_view text) {
+    std::uint64_t head = 0;
+    std::uint64_t tail = 0;
+    const std::size_t length = std::min(text.size(), sizeof head);
+    std::memcpy(&head, text.data(), length);
+    std::memcpy(&tail, text.data() + text.size() - length, length);
+    return head * 0x9E3779B97F4A7C15U ^ tail ^ (std::uint64_t{text.size()} << 56U);
+  }
+
+  std::vector<Entry> entries_;
 };
 
 struct Operation {
@@ -83,6 +132,7 @@ class Verifier {
 
   std::string check_lists() {
     std::string error;
+    read_volume_names();
     const TouchedList* volumes = nullptr;
     for (const TouchedList& list : lists_) {
       if (list.path == "/spec/volumes") volumes = &list;
@@ -95,7 +145,7 @@ class Verifier {
         error = check_unique(list, "name", false);
       } else {
         error = check_unique(list, "mountPath", true);
-        if (error.empty()) error = check_volumes_of(list, volumes);
+        if (error.empty()) error = check_volumes_of(list);
       }
     }
     return error;
@@ -119,12 +169,15 @@ class Verifier {
     return op.value.is_string() ? std::string{} : "is not a string";
   }
 
+  /// The list at `path`. One operation after the other is for the same list, mostly.
   TouchedList& list_at(std::string_view path) {
-    for (TouchedList& list : lists_) {
-      if (list.path == path) return list;
+    for (std::size_t i = lists_.size(); i-- > 0;) {
+      if (lists_[i].path == path) return lists_[i];
     }
     TouchedList& list = lists_.emplace_back();
     list.path = path;
+    list.items.reserve(kExpectedItems);
+    list.changed.reserve(kExpectedItems);
     array items;
     if (pod_.at_pointer(path).get_array().get(items) == simdjson::SUCCESS) {
       list.exists = true;
@@ -172,67 +225,108 @@ class Verifier {
 
   /// No item put there by the patch may share `key` with another item. Replacing both of two
   /// entries that were equal before is the pod's own doing and stays.
-  static std::string check_unique(const TouchedList& list, std::string_view key, bool path) {
-    std::vector<std::pair<std::string, std::size_t>> seen;
-    seen.reserve(list.items.size());
+  std::string check_unique(const TouchedList& list, std::string_view key, bool path) {
+    std::vector<std::string> cleaned;
+    names_.clear(list.items.size());
     for (std::size_t i = 0; i < list.items.size(); ++i) {
       const std::string_view value = text(list.items[i][key]);
       if (value.empty() && list.changed[i]) return "an item without " + std::string(key);
       if (value.empty()) continue;
-      seen.emplace_back(path ? clean_path(value) : std::string(value), i);
+      if (path && !is_clean_path(value)) {
+        cleaned.reserve(list.items.size());  // once: views into it must stay valid
+        names_.add(cleaned.emplace_back(clean_path(value)), i);
+      } else {
+        names_.add(value, i);
+      }
     }
-    std::sort(seen.begin(), seen.end());
+    const auto& seen = names_.sorted();
     for (std::size_t i = 1; i < seen.size(); ++i) {
-      if (seen[i].first != seen[i - 1].first) continue;
-      const bool appended = seen[i].second >= list.original || seen[i - 1].second >= list.original;
-      if (appended) return "duplicate " + std::string(key) + " " + seen[i].first;
+      if (seen[i].mark != seen[i - 1].mark || seen[i].text != seen[i - 1].text) continue;
+      const bool appended = seen[i].item >= list.original || seen[i - 1].item >= list.original;
+      if (appended) return "duplicate " + std::string(key) + " " + std::string(seen[i].text);
     }
     return {};
   }
 
-  std::string check_volumes_of(const TouchedList& mounts, const TouchedList* volumes) const {
+  /// Names of the volumes there will be.
+  void read_volume_names() {
+    for (const TouchedList& list : lists_) {
+      if (list.path != "/spec/volumes") continue;
+      for (element volume : list.items) volumes_.push_back(text(volume["name"]));
+      return;
+    }
+    array items;
+    if (pod_.at_pointer("/spec/volumes").get_array().get(items) != simdjson::SUCCESS) return;
+    for (element volume : items) volumes_.push_back(text(volume["name"]));
+  }
+
+  std::string check_volumes_of(const TouchedList& mounts) const {
     for (std::size_t i = 0; i < mounts.items.size(); ++i) {
       if (!mounts.changed[i]) continue;
       const std::string_view name = text(mounts.items[i]["name"]);
-      bool found = false;
-      if (volumes != nullptr) {
-        for (const element volume : volumes->items) found = found || text(volume["name"]) == name;
-      } else {
-        array items;
-        if (pod_.at_pointer("/spec/volumes").get_array().get(items) == simdjson::SUCCESS) {
-          for (element volume : items) found = found || text(volume["name"]) == name;
-        }
+      if (std::find(volumes_.begin(), volumes_.end(), name) == volumes_.end()) {
+        return "a mount of volume " + std::string(name) + ", which there is not";
       }
-      if (!found) return "a mount of volume " + std::string(name) + ", which there is not";
     }
     return {};
   }
 
+  static constexpr std::size_t kExpectedItems = 64;
+
   element pod_;
   std::vector<TouchedList> lists_;
+  std::vector<std::string_view> volumes_;
+  Names names_;
 };
+
+/// Reads one operation, each member once. The reason when it is none.
+std::string read_operation(element item, std::string_view prefix, Operation& op) {
+  object members;
+  if (item.get_object().get(members) != simdjson::SUCCESS) return "an operation is no object";
+  std::string_view name;
+  std::string_view path;
+  bool has_value = false;
+  for (const auto field : members) {
+    if (field.key == "op") {
+      name = text(field.value);
+    } else if (field.key == "path") {
+      path = text(field.value);
+    } else if (field.key == "value") {
+      op.value = field.value;
+      has_value = true;
+    }
+  }
+  if (name != "add" && name != "replace") return "operation " + std::string(name);
+  if (!has_value) return "no value";
+  if (path.substr(0, prefix.size()) != prefix) return "a path outside the pod";
+  op.replace = name == "replace";
+  op.path = path.substr(prefix.size());
+  if (op.path.empty() || op.path.front() != '/') return "a path outside the pod";
+  return {};
+}
+
+/// A parser for patches, kept with its buffers while they are of usual size.
+simdjson::dom::parser& patch_parser(std::size_t size) {
+  constexpr std::size_t kKeepCapacity = std::size_t{64} << 10;
+  thread_local std::unique_ptr<simdjson::dom::parser> kept;
+  if (!kept || (kept->capacity() > kKeepCapacity && size <= kKeepCapacity)) {
+    kept = std::make_unique<simdjson::dom::parser>();
+  }
+  return *kept;
+}
 
 }  // namespace
 
 std::string verify_patch(element pod, std::string_view patch, std::string_view prefix) {
-  simdjson::dom::parser parser;
+  simdjson::dom::parser& parser = patch_parser(patch.size());
   array operations;
   if (parser.parse(patch.data(), patch.size()).get_array().get(operations) != simdjson::SUCCESS) {
     return "the patch is not a JSON list";
   }
   Verifier verifier(pod);
   for (element item : operations) {
-    object members;
-    if (item.get_object().get(members) != simdjson::SUCCESS) return "an operation is no object";
     Operation op;
-    const std::string_view name = text(members.at_key("op"));
-    const std::string_view path = text(members.at_key("path"));
-    if (name != "add" && name != "replace") return "operation " + std::string(name);
-    if (members.at_key("value").get(op.value) != simdjson::SUCCESS) return "no value";
-    if (path.substr(0, prefix.size()) != prefix) return "a path outside the pod";
-    op.replace = name == "replace";
-    op.path = path.substr(prefix.size());
-    if (op.path.empty() || op.path.front() != '/') return "a path outside the pod";
+    if (std::string fault = read_operation(item, prefix, op); !fault.empty()) return fault;
     std::string error = verifier.apply(op);
     if (!error.empty()) return std::string(op.path) + " " + error;
   }
