@@ -9,19 +9,33 @@
 #include <vector>
 
 #include "goenv/spec.hpp"
+#include "webhooks/made_once.hpp"
 
 /// What the pod webhook asks of the world. `webhooks` knows no client: the manager implements this
 /// over snapshots of its caches, the offline commands over files.
 namespace gobuildenv::webhooks {
 
-/// An environment as it is served now: by its revision's ConfigMap, not by its spec.
+class PreparedRevision;
+
+/// An environment as it is served now: by its revision's ConfigMap, not by its spec. Filled in
+/// once, then shared and unchanged.
 struct ServedEnvironment {
+  ServedEnvironment();
+  ~ServedEnvironment();
+
   std::string ns;
   std::string name;
   std::string revision;                         ///< ten hex digits
   std::string config_map;                       ///< "<name>-<revision>"
   std::shared_ptr<const std::string> pod_json;  ///< the revision's pod.json
   std::optional<goenv::PodSelector> pod_selector;
+
+  /// What admission makes of pod_json, which must be there; made at the first call and kept. A
+  /// lookup that gives the same object for the same revision saves every review that work.
+  const PreparedRevision& prepared() const;
+
+ private:
+  MadeOnce<PreparedRevision> prepared_;
 };
 
 /// The namespace's label gobuildenv.dev/injection.

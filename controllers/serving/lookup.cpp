@@ -29,6 +29,7 @@ kube::Deadline ServingLookup::deadline() const {
 
 ServingLookup::Answer ServingLookup::find(std::string_view ns, std::string_view name) const {
   const kube::ObjectKey key{std::string(ns), std::string(name)};
+  if (auto served = served_before(key)) return {Found::Yes, std::move(served)};
   const kube::Deadline until = deadline();
   const auto cached = sources_.environments.find(key);
   if (cached && !cached->value->current.empty()) return serve(*cached, until);
@@ -44,6 +45,16 @@ ServingLookup::Answer ServingLookup::find(std::string_view ns, std::string_view 
   return {absent || sources_.environments.has_synced() ? Found::No : Found::Unknown, nullptr};
 }
 
+std::shared_ptr<const ServedEnvironment> ServingLookup::served_before(
+    const kube::ObjectKey& key) const {
+  const auto before = served_.find(key);
+  if (!before || before->environment != sources_.environments.get(key) ||
+      before->revision != sources_.config_maps.get(before->config_map)) {
+    return nullptr;
+  }
+  return before->served;
+}
+
 ServingLookup::Answer ServingLookup::serve(const kube::Decoded<EnvironmentRecord>& environment,
                                            kube::Deadline until) const {
   const EnvironmentRecord& record = *environment.value;
@@ -51,6 +62,7 @@ ServingLookup::Answer ServingLookup::serve(const kube::Decoded<EnvironmentRecord
   const kube::ObjectKey& key = environment.meta.key;
   const kube::ObjectKey config_map{key.ns, goenv::config_map_name(key.name, record.current)};
   std::shared_ptr<const ConfigMapRecord> revision = sources_.config_maps.get(config_map);
+  const bool from_cache = revision != nullptr;
   if (!revision) {
     // The leader has just made it and our watch is behind, or the first list is still coming.
     const auto live = sources_.client.get(kConfigMapType, config_map, until);
@@ -72,6 +84,7 @@ ServingLookup::Answer ServingLookup::serve(const kube::Decoded<EnvironmentRecord
   served->config_map = config_map.name;
   served->pod_json = std::make_shared<const std::string>(revision->pod_json.text());
   if (const auto& selecting = record.rare().selecting) served->pod_selector = selecting->selector;
+  if (from_cache) served_.put({key, environment.value, config_map, revision, served});
   return {Found::Yes, std::move(served)};
 }
 
@@ -82,7 +95,12 @@ std::vector<std::shared_ptr<const ServedEnvironment>> ServingLookup::selecting(
     const SelectingEnvironment& selecting = *record->rare().selecting;
     if (!selects(selecting.selector, labels)) continue;
     // From the caches: every pod of the namespace comes along here, asking or not.
-    const auto cached = sources_.environments.find({std::string(ns), selecting.name});
+    const kube::ObjectKey key{std::string(ns), selecting.name};
+    if (auto served = served_before(key)) {
+      out.push_back(std::move(served));
+      continue;
+    }
+    const auto cached = sources_.environments.find(key);
     if (!cached) continue;
     Answer answer = serve(*cached, deadline());
     if (answer.environment) out.push_back(std::move(answer.environment));
@@ -102,7 +120,7 @@ NamespaceInjection ServingLookup::injection(std::string_view ns) const {
 }
 
 bool ServingLookup::csi_available() const {
-  const kube::ObjectKey key{{}, std::string(goenv::kCsiDriver)};
+  static const kube::ObjectKey key{{}, std::string(goenv::kCsiDriver)};
   if (const auto cached = sources_.csi_drivers.get(key)) return !cached->deleting;
   if (sources_.csi_drivers.has_synced()) return false;
   return sources_.client.get(kCsiDriverType, key, deadline()).has_value();

@@ -8,6 +8,7 @@
 
 #include "controllers/gobuildenv/caches.hpp"
 #include "controllers/serving/namespaces.hpp"
+#include "controllers/serving/served_cache.hpp"
 #include "kube/client.hpp"
 #include "kube/informer.hpp"
 #include "webhooks/environments.hpp"
@@ -43,10 +44,14 @@ class ServingLookup final : public webhooks::EnvironmentLookup {
   bool csi_available() const override;
 
  private:
+  /// What served `key` last, when it is made of what the caches hold now; else null.
+  std::shared_ptr<const webhooks::ServedEnvironment> served_before(
+      const kube::ObjectKey& key) const;
   Answer serve(const kube::Decoded<EnvironmentRecord>& environment, kube::Deadline deadline) const;
   [[nodiscard]] kube::Deadline deadline() const;
 
   Sources sources_;
+  mutable ServedCache served_;
   std::chrono::milliseconds live_timeout_;
 };
 

@@ -140,6 +140,45 @@ TEST_F(Serving, AnEnvironmentMadeAnewDoesNotServeItsPredecessorsRevision) {
   EXPECT_EQ(lookup_.find("ns", "app").found, Found::NotServed);
 }
 
+TEST_F(Serving, WhatHasNotChangedIsServedAgainAsItIs) {
+  sync();
+  serve("app", {{"matchLabels", json::object()}});
+  const auto first = lookup_.find("ns", "app").environment;
+  ASSERT_TRUE(first);
+  EXPECT_EQ(lookup_.find("ns", "app").environment, first);
+  const auto selected = lookup_.selecting("ns", {});
+  ASSERT_EQ(selected.size(), 1u);
+  EXPECT_EQ(selected.front(), first);
+}
+
+TEST_F(Serving, WhatWasServedIsNotOnceItsObjectsHaveChanged) {
+  sync();
+  serve("tampered");
+  serve("anew");
+  for (const char* name : {"tampered", "anew"}) {
+    ASSERT_EQ(lookup_.find("ns", name).found, Found::Yes) << name;
+  }
+  config_maps_.observe_write(
+      config_map("tampered", [](json& map) { map["data"]["pod.json"] = "{}"; }));
+  environments_.observe_write(environment("anew"));  // another uid
+  EXPECT_EQ(lookup_.find("ns", "tampered").found, Found::NotServed);
+  EXPECT_EQ(lookup_.find("ns", "anew").found, Found::NotServed);
+}
+
+TEST_F(Serving, ManyEnvironmentsAreEachServedTheirOwn) {
+  sync();
+  const int count = 2 * static_cast<int>(ServedCache::kSlots);
+  for (int i = 0; i < count; ++i) serve("app-" + std::to_string(i));
+  for (int round = 0; round < 2; ++round) {
+    for (int i = 0; i < count; ++i) {
+      const std::string name = "app-" + std::to_string(i);
+      const auto answer = lookup_.find("ns", name);
+      ASSERT_EQ(answer.found, Found::Yes);
+      EXPECT_EQ(answer.environment->name, name);
+    }
+  }
+}
+
 TEST_F(Serving, ARevisionThatTheCacheLacksIsReadLive) {
   sync();
   environments_.observe_write(environment("app"));

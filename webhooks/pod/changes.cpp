@@ -8,6 +8,7 @@
 #include "webhooks/pod/container_rules.hpp"
 #include "webhooks/pod/json_text.hpp"
 #include "webhooks/pod/mounts.hpp"
+#include "webhooks/pod/prepared.hpp"
 #include "webhooks/pod/volumes.hpp"
 
 namespace gobuildenv::webhooks {
@@ -60,19 +61,19 @@ bool selectable_by_name(std::string_view toolchain) {
 /// Decides one variable against a container's entries of that name (the last one counts for the
 /// kubelet; under Enforce every one is ours).
 void decide_variable(const ContainerView& container, std::string_view name, std::string_view value,
-                     bool ours, std::vector<VariableDecision>& out) {
+                     std::string_view json, bool ours, std::vector<VariableDecision>& out) {
   bool found = false;
   for (std::size_t i = container.env.size(); i-- > 0;) {
     const EnvEntry& entry = container.env[i];
     if (entry.name != name) continue;
-    VariableDecision decision{name, value, VariableOutcome::Same, i, entry.value_from};
+    VariableDecision decision{name, value, json, VariableOutcome::Same, i, entry.value_from};
     if (entry.value_from || entry.value != value) {
       decision.outcome = ours ? VariableOutcome::Replaced : VariableOutcome::ContainerWins;
     }
     if (!found || ours) out.push_back(std::move(decision));
     found = true;
   }
-  if (!found) out.push_back({name, value, VariableOutcome::Added, 0, false});
+  if (!found) out.push_back({name, value, json, VariableOutcome::Added, 0, false});
 }
 
 /// Whether a launcher stands before some `go` of the container.
@@ -82,8 +83,9 @@ bool has_launcher(const ContainerDecision& decision) {
   });
 }
 
-void decide_env(const Before& before, const InjectionInput& input, ContainerDecision& decision,
+void decide_env(const Before& before, const PreparedPlan& prepared, ContainerDecision& decision,
                 std::vector<std::string>& warnings) {
+  const InjectionInput& input = prepared.input;
   const ContainerView& container = *decision.container;
   const bool enforce = input.plan.enforcement == goenv::Enforcement::Enforce;
   const bool stale = before.stale && in_list(before.containers, container.name);
@@ -98,18 +100,22 @@ void decide_env(const Before& before, const InjectionInput& input, ContainerDeci
   decision.variables.reserve(input.plan.env.size() + input.plan.launcher_env.size() + 1);
   std::string& keep = decision.keep;
   std::string replaced;
-  const auto decide_one = [&](std::string_view name, std::string_view value) {
+  const auto decide_one = [&](std::string_view name, std::string_view value,
+                              std::string_view json) {
     const bool ours = enforce || (stale && !in_list(kept_before, name));
-    decide_variable(container, name, value, ours, decision.variables);
+    decide_variable(container, name, value, json, ours, decision.variables);
     const VariableDecision& last = decision.variables.back();
     if (last.outcome == VariableOutcome::ContainerWins) append_to_list(keep, name);
     if (last.outcome == VariableOutcome::Replaced && !stale) append_to_list(replaced, name);
   };
-  for (const auto& [name, value] : input.plan.env) decide_one(name, value);
+  for (std::size_t i = 0; i < input.plan.env.size(); ++i) {
+    decide_one(input.plan.env[i].name, input.plan.env[i].value, prepared.env[i]);
+  }
   const bool launcher = has_launcher(decision);
-  for (const auto& [name, value] : input.plan.launcher_env) {
+  for (std::size_t i = 0; i < input.plan.launcher_env.size(); ++i) {
+    const auto& [name, value] = input.plan.launcher_env[i];
     if (!launcher && value) {
-      decide_one(name, *value);
+      decide_one(name, *value, prepared.launcher_env[i]);
       continue;
     }
     // The launcher sets it; there too the container's own counts.
@@ -119,7 +125,7 @@ void decide_env(const Before& before, const InjectionInput& input, ContainerDeci
     if (declared && !enforce) append_to_list(keep, name);
   }
   if (!keep.empty() || has_keep) {
-    decide_variable(container, kKeep, keep, true, decision.variables);
+    decide_variable(container, kKeep, keep, {}, true, decision.variables);
   }
   if (!keep.empty()) {
     warnings.push_back(as_warning("container " + std::string(container.name) + " keeps its own " +
@@ -164,12 +170,17 @@ void decide_image(const InjectionInput& input, ContainerDecision& decision,
   }
 }
 
-void decide_volumes(const PodView& pod, const InjectionInput& input, Changes& changes) {
+void decide_volumes(const PodView& pod, const PreparedPlan& prepared, Changes& changes) {
   const auto want = [&](std::string_view name) {
     for (const VolumeDecision& known : changes.volumes) {
       if (known.name == name) return;
     }
-    VolumeDecision volume{name, volume_json(name, pod, input), VolumeDecision::Outcome::Added, 0};
+    const WantedVolume& wanted =
+        *std::find_if(prepared.volumes.begin(), prepared.volumes.end(),
+                      [name](const WantedVolume& candidate) { return candidate.name == name; });
+    const bool with_group = pod.fs_group && !wanted.json_with_fs_group.empty();
+    VolumeDecision volume{name, with_group ? wanted.json_with_fs_group : wanted.json,
+                          VolumeDecision::Outcome::Added, 0};
     for (std::size_t i = 0; i < pod.volumes.size(); ++i) {
       if (pod.volumes[i].name != name) continue;
       volume.index = i;
@@ -178,7 +189,7 @@ void decide_volumes(const PodView& pod, const InjectionInput& input, Changes& ch
                            : VolumeDecision::Outcome::Replaced;
       break;
     }
-    changes.volumes.push_back(std::move(volume));
+    changes.volumes.push_back(volume);
   };
   for (const ContainerDecision& container : changes.containers) {
     for (const MountDecision& mount : container.mounts) {
@@ -243,20 +254,20 @@ std::string as_warning(std::string text) {
   return text + "...";
 }
 
-Changes decide_changes(const PodView& pod, const InjectionInput& input) {
+Changes decide_changes(const PodView& pod, const PreparedPlan& prepared) {
+  const InjectionInput& input = prepared.input;
   Changes changes;
   changes.containers.reserve(pod.containers.size());
   const CiSystem* system = recognise(pod.labels);
   const Before before = read_before(pod, input);
-  const std::vector<WantedMount> mounts = wanted_mounts(input);
   for (const ContainerView& container : pod.containers) {
     ContainerDecision& decision = changes.containers.emplace_back();
     decision.container = &container;
     decision.reason = reason_to_skip(container, system, input.plan);
-    if (decision.reason.empty()) decision.reason = decide_mounts(pod, mounts, decision);
+    if (decision.reason.empty()) decision.reason = decide_mounts(pod, prepared.mounts, decision);
     if (decision.reason.empty()) {
       decision.action = ContainerAction::Changed;
-      decide_env(before, input, decision, changes.warnings);
+      decide_env(before, prepared, decision, changes.warnings);
       decision.reason = describe_skipped(decision.mounts);
     } else {
       decision.mounts.clear();
@@ -264,7 +275,7 @@ Changes decide_changes(const PodView& pod, const InjectionInput& input) {
     decide_image(input, decision, changes.warnings);
   }
   note_toolchain(input, changes);
-  decide_volumes(pod, input, changes);
+  decide_volumes(pod, prepared, changes);
   write_annotations(input, changes);
   return changes;
 }

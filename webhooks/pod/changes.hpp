@@ -10,7 +10,7 @@
 
 /// The decision about one pod, before it becomes a patch or an explanation: which containers
 /// change, who wins each variable, which mounts are made and which are not, each with the reason.
-/// Pure; views point into the pod and the plan, which must outlive the result.
+/// Pure; views point into the pod and the prepared plan, which must outlive the result.
 namespace gobuildenv::webhooks {
 
 /// The environment to inject and what is known around it.
@@ -34,6 +34,7 @@ enum class VariableOutcome {
 struct VariableDecision {
   std::string_view name;
   std::string_view value;  ///< ours, in the plan or in ContainerDecision::keep
+  std::string_view json;   ///< the env entry with our value, made before; empty: not made yet
   VariableOutcome outcome = VariableOutcome::Added;
   std::size_t index = 0;    ///< of the container's entry, unless Added
   bool value_from = false;  ///< the container's entry took its value from elsewhere
@@ -48,9 +49,9 @@ enum class MountOutcome {
 
 struct MountDecision {
   std::string_view volume;
-  std::string path;
+  std::string_view path;
   std::string_view sub_path;
-  bool read_only = false;
+  std::string_view json;  ///< the whole volumeMount
   MountOutcome outcome = MountOutcome::Added;
   std::size_t index = 0;  ///< of the container's mount when Replaced or Same
   std::string reason;     ///< when Skipped
@@ -79,10 +80,12 @@ struct ContainerDecision {
 struct VolumeDecision {
   enum class Outcome { Added, Replaced, Same };
   std::string_view name;
-  std::string json;  ///< the whole volume
+  std::string_view json;  ///< the whole volume
   Outcome outcome = Outcome::Added;
   std::size_t index = 0;  ///< in spec.volumes unless Added
 };
+
+struct PreparedPlan;
 
 struct Changes {
   Changes() = default;
@@ -102,7 +105,7 @@ struct Changes {
 
 /// Decides for every container of `pod`. Under reinvocation, and on a pod that was changed before,
 /// what is already as wanted stays untouched.
-Changes decide_changes(const PodView& pod, const InjectionInput& input);
+Changes decide_changes(const PodView& pod, const PreparedPlan& prepared);
 
 /// Cuts `text` to the 120 characters a warning may have, at a character boundary, and replaces
 /// control characters.

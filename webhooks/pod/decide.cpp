@@ -3,10 +3,10 @@
 #include <algorithm>
 
 #include "goenv/names.hpp"
-#include "goenv/pod_plan.hpp"
 #include "webhooks/pod/changes.hpp"
 #include "webhooks/pod/ci_systems.hpp"
 #include "webhooks/pod/patch.hpp"
+#include "webhooks/pod/prepared.hpp"
 
 namespace gobuildenv::webhooks {
 namespace {
@@ -197,16 +197,14 @@ Evaluation evaluate(const PodView& pod, std::string_view ns, const EnvironmentLo
     return evaluation;
   }
   const ServedEnvironment& environment = *selection.environment;
-  auto plan = goenv::decode_pod_plan(*environment.pod_json);
-  if (!plan) {
+  const PreparedRevision& prepared = environment.prepared();
+  if (!prepared.error().empty()) {
     selection.outcome = Outcome::Unreadable;
-    selection.reason = "revision " + environment.revision + ": " + plan.error();
+    selection.reason = "revision " + environment.revision + ": " + prepared.error();
     return evaluation;
   }
-  evaluation.plan = std::make_unique<const goenv::PodPlan>(std::move(*plan));
-  evaluation.changes =
-      decide_changes(pod, {*evaluation.plan, environment.name, environment.revision,
-                           environment.config_map, lookup.csi_available()});
+  evaluation.plan = &prepared.plan();
+  evaluation.changes = decide_changes(pod, prepared.with_csi(lookup.csi_available()));
   return evaluation;
 }
 

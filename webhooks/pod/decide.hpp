@@ -48,8 +48,8 @@ Selection select(const PodView& pod, std::string_view ns, const EnvironmentLooku
 /// Selection and, when an environment applies, what it changes.
 struct Evaluation {
   Selection selection;
-  std::unique_ptr<const goenv::PodPlan> plan;  ///< `changes` points into it
-  Changes changes;                             ///< meaningful when selection.outcome is Selected
+  const goenv::PodPlan* plan = nullptr;  ///< of selection.environment, which `changes` points into
+  Changes changes;                       ///< meaningful when selection.outcome is Selected
 };
 
 /// Everything decided about `pod`, before it becomes an answer, a patch or an explanation.

@@ -68,8 +68,8 @@ ContainerExplanation explain_container(const ContainerDecision& decision,
     result.variables.push_back(explain_variable(variable, container, plan));
   }
   for (const MountDecision& mount : decision.mounts) {
-    result.mounts.push_back({mount.path, std::string(mount.volume), std::string(mount.sub_path),
-                             mount.outcome, mount.reason});
+    result.mounts.push_back({std::string(mount.path), std::string(mount.volume),
+                             std::string(mount.sub_path), mount.outcome, mount.reason});
   }
   result.notes = decision.notes;
   return result;

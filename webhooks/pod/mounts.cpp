@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "goenv/names.hpp"
+#include "webhooks/pod/json_text.hpp"
 #include "webhooks/pod/paths.hpp"
 #include "webhooks/pod/volumes.hpp"
 
@@ -52,6 +53,16 @@ std::string obstacle(const WantedMount& wanted, const Existing& own) {
   return {};
 }
 
+std::string mount_json(const WantedMount& mount) {
+  std::string out = "{";
+  append_member(out, "name", mount.volume);
+  append_member(out, "mountPath", mount.path);
+  if (!mount.sub_path.empty()) append_member(out, "subPath", mount.sub_path);
+  if (mount.read_only) out += R"(,"readOnly":true)";
+  out += '}';
+  return out;
+}
+
 }  // namespace
 
 std::vector<WantedMount> wanted_mounts(const InjectionInput& input) {
@@ -65,25 +76,27 @@ std::vector<WantedMount> wanted_mounts(const InjectionInput& input) {
     const bool known =
         std::any_of(mounts.begin(), mounts.end(),
                     [&mount](const WantedMount& other) { return other.path == mount.path; });
-    if (!known) mounts.push_back(std::move(mount));
+    if (known) return;
+    mount.json = mount_json(mount);
+    mounts.push_back(std::move(mount));
   };
-  want({kFilesVolume, clean_path(plan.files_path), {}, true, Kind::Directory});
+  want({kFilesVolume, clean_path(plan.files_path), {}, true, Kind::Directory, {}});
   if (toolchain) {
-    want({kToolchainVolume, clean_path(plan.toolchain_path), {}, true, Kind::Directory});
+    want({kToolchainVolume, clean_path(plan.toolchain_path), {}, true, Kind::Directory, {}});
   }
   for (const goenv::CacheMount& cache : plan.caches) {
-    want({cache.volume, clean_path(cache.mount_path), {}, false, Kind::Cache});
+    want({cache.volume, clean_path(cache.mount_path), {}, false, Kind::Cache, {}});
   }
   if (!plan.credentials_secret.empty()) {
-    want({kCredentialsVolume, clean_path(plan.credentials_path), {}, true, Kind::Directory});
+    want({kCredentialsVolume, clean_path(plan.credentials_path), {}, true, Kind::Directory, {}});
   }
   if (!plan.ca_config_map.empty()) {
-    want({kCaVolume, clean_path(plan.ca_path), {}, true, Kind::Directory});
+    want({kCaVolume, clean_path(plan.ca_path), {}, true, Kind::Directory, {}});
   }
   for (const goenv::FileMount& file : plan.files) {
     // The launcher runs the mounted toolchain: without one it must not hide the image's own go.
     if (!toolchain && (file.key == "go" || file.key == "gofmt")) continue;
-    want({kFilesVolume, clean_path(file.path), file.key, true, Kind::File});
+    want({kFilesVolume, clean_path(file.path), file.key, true, Kind::File, {}});
   }
   return mounts;
 }
@@ -98,7 +111,7 @@ std::string decide_mounts(const PodView& pod, const std::vector<WantedMount>& wa
     mount.volume = want.volume;
     mount.path = want.path;
     mount.sub_path = want.sub_path;
-    mount.read_only = want.read_only;
+    mount.json = want.json;
     for (const Existing& own : existing) {
       if (own.ours) {
         if (own.path != want.path) continue;

@@ -20,13 +20,15 @@ struct WantedMount {
   std::string_view sub_path;
   bool read_only = false;
   Kind kind = Kind::Directory;
+  std::string json;  ///< the volumeMount
 };
 
-/// All mounts of the environment, no two at one path.
+/// All mounts of the environment, no two at one path. Views point into the plan.
 std::vector<WantedMount> wanted_mounts(const InjectionInput& input);
 
-/// Fills `decision.mounts`. Gives the reason why the container cannot be changed at all: one of its
-/// own mounts is in the way of a directory the environment needs. Empty: it can.
+/// Fills `decision.mounts`, with views into `wanted`. Gives the reason why the container cannot be
+/// changed at all: one of its own mounts is in the way of a directory the environment needs. Empty:
+/// it can.
 std::string decide_mounts(const PodView& pod, const std::vector<WantedMount>& wanted,
                           ContainerDecision& decision);
 

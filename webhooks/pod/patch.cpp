@@ -2,22 +2,25 @@
 
 #include "goenv/names.hpp"
 #include "webhooks/pod/json_text.hpp"
+#include "webhooks/pod/prepared.hpp"
 
 namespace gobuildenv::webhooks {
 namespace {
 
 class PatchWriter {
  public:
-  explicit PatchWriter(std::string_view prefix) : prefix_(prefix) { out_.reserve(4096); }
+  explicit PatchWriter(std::string_view prefix) : prefix_(prefix) { out_.reserve(kUsualSize); }
 
-  /// Opens an operation up to its value, which the caller appends to `out()`; then end().
-  std::string& begin(std::string_view op, std::string_view path) {
+  /// Opens an operation on `path` + `rest` up to its value, which the caller appends to `out()`;
+  /// then end().
+  std::string& begin(std::string_view op, std::string_view path, std::string_view rest = {}) {
     out_ += out_.empty() ? "[" : ",";
     out_ += R"({"op":")";
     out_ += op;
     out_ += R"(","path":")";
     out_ += prefix_;
     out_ += path;
+    out_ += rest;
     out_ += R"(","value":)";
     return out_;
   }
@@ -30,30 +33,21 @@ class PatchWriter {
   }
 
  private:
+  static constexpr std::size_t kUsualSize = 8192;
+
   std::string_view prefix_;
   std::string out_;
 };
 
 void append_env(std::string& out, const VariableDecision& variable) {
-  out += R"({"name":)";
-  append_json_string(out, variable.name);
-  out += R"(,"value":)";
-  append_json_string(out, variable.value);
-  out += '}';
+  if (variable.json.empty()) {
+    append_env_entry(out, variable.name, variable.value);
+  } else {
+    out += variable.json;
+  }
 }
 
-void append_mount(std::string& out, const MountDecision& mount) {
-  out += R"({"name":)";
-  append_json_string(out, mount.volume);
-  out += R"(,"mountPath":)";
-  append_json_string(out, mount.path);
-  if (!mount.sub_path.empty()) {
-    out += R"(,"subPath":)";
-    append_json_string(out, mount.sub_path);
-  }
-  if (mount.read_only) out += R"(,"readOnly":true)";
-  out += '}';
-}
+void append_mount(std::string& out, const MountDecision& mount) { out += mount.json; }
 
 /// Writes a list's additions: one `add` of the whole list where there is none, else one per item.
 template <typename Items, typename Added, typename Append>
@@ -63,7 +57,7 @@ void add_items(PatchWriter& patch, const std::string& list, bool exists, const I
   for (const auto& item : items) {
     if (!added(item)) continue;
     if (exists) {
-      append(patch.begin("add", list + "/-"), item);
+      append(patch.begin("add", list, "/-"), item);
       patch.end();
       continue;
     }

@@ -99,12 +99,12 @@ bool mounts_toolchain(const InjectionInput& input) {
          !input.plan.toolchain_path.empty();
 }
 
-std::string volume_json(std::string_view name, const PodView& pod, const InjectionInput& input) {
+std::string volume_json(std::string_view name, bool fs_group, const InjectionInput& input) {
   const goenv::PodPlan& plan = input.plan;
   if (name == kFilesVolume) return config_map_volume(name, input.config_map);
   if (name == kToolchainVolume) return csi_volume(name, input, "toolchain", {}, true);
   if (name == kCredentialsVolume) {
-    return credentials_volume(plan.credentials_secret, pod.fs_group.has_value());
+    return credentials_volume(plan.credentials_secret, fs_group);
   }
   if (name == kCaVolume) return ca_volume(plan);
   for (const goenv::CacheMount& cache : plan.caches) {
@@ -118,13 +118,13 @@ std::string volume_json(std::string_view name, const PodView& pod, const Injecti
   return begin_volume(name) + ",\"emptyDir\":{}}";
 }
 
-bool volume_satisfies(const std::string& actual, const std::string& wanted) {
+bool volume_satisfies(std::string_view actual, std::string_view wanted) {
   simdjson::dom::parser left;
   simdjson::dom::parser right;
   element a;
   element b;
-  return left.parse(actual).get(a) == simdjson::SUCCESS &&
-         right.parse(wanted).get(b) == simdjson::SUCCESS && covers(a, b);
+  return left.parse(actual.data(), actual.size()).get(a) == simdjson::SUCCESS &&
+         right.parse(wanted.data(), wanted.size()).get(b) == simdjson::SUCCESS && covers(a, b);
 }
 
 }  // namespace gobuildenv::webhooks
