@@ -399,25 +399,28 @@ class OffCluster:
         self.name = user or "manager"
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="gobuildenv-manager-"))
         self.log = self.folder / "manager.log"
-        self.certificates()
-        cluster.apply((ROOT / "crds" / "gobuildenvs.yaml").read_text(), "--server-side")
-        wait_for_crd(cluster)
-        cluster.namespace(SYSTEM_NAMESPACE)
-        self.port, self.metrics_port, self.health_port = free_ports(3)
-        self.argv = [binary(), "manager",
-                     "--kubeconfig", cluster.user(user) if user else cluster.kubeconfig,
-                     "--webhook-port", self.port, "--cert-dir", self.folder,
-                     "--lease-namespace", SYSTEM_NAMESPACE,
-                     "--metrics-bind", f"127.0.0.1:{self.metrics_port}",
-                     "--health-bind", f"127.0.0.1:{self.health_port}",
-                     *(["--module-proxy", proxy] if proxy else []), *flags]
         self.process = None
         try:
+            self.prepare(proxy, flags, user)
             self.start()
             self.register()
         except BaseException:
             self.close()
             raise
+
+    def prepare(self, proxy, flags, user):
+        self.certificates()
+        self.cluster.apply((ROOT / "crds" / "gobuildenvs.yaml").read_text(), "--server-side")
+        wait_for_crd(self.cluster)
+        self.cluster.namespace(SYSTEM_NAMESPACE)
+        self.port, self.metrics_port, self.health_port = free_ports(3)
+        self.argv = [binary(), "manager",
+                     "--kubeconfig", self.cluster.user(user) if user else self.cluster.kubeconfig,
+                     "--webhook-port", self.port, "--cert-dir", self.folder,
+                     "--lease-namespace", SYSTEM_NAMESPACE,
+                     "--metrics-bind", f"127.0.0.1:{self.metrics_port}",
+                     "--health-bind", f"127.0.0.1:{self.health_port}",
+                     *(["--module-proxy", proxy] if proxy else []), *flags]
 
     def certificates(self):
         """A serving certificate for loopback, as a person would make one for development."""
