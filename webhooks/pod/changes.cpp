@@ -70,7 +70,7 @@ void decide_variable(const ContainerView& container, std::string_view name, std:
     if (entry.value_from || entry.value != value) {
       decision.outcome = ours ? VariableOutcome::Replaced : VariableOutcome::ContainerWins;
     }
-    if (!found || ours) out.push_back(std::move(decision));
+    if (!found || ours) out.push_back(decision);
     found = true;
   }
   if (!found) out.push_back({name, value, json, VariableOutcome::Added, 0, false});
