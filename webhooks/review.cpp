@@ -1,6 +1,7 @@
 #include "webhooks/review.hpp"
 
 #include <array>
+#include <bit>
 #include <cstdint>
 #include <cstring>
 
@@ -165,20 +166,31 @@ void append_base64(std::string& out, std::string_view text) {
   const auto byte = [text](std::size_t i) {
     return std::uint32_t{static_cast<unsigned char>(text[i])};
   };
-  const auto put = [&to](std::uint32_t twelve_bits, std::size_t characters) {
-    std::memcpy(to, kBase64Pairs[twelve_bits].data(), characters);
-    to += characters;
+  const auto put = [](char* at, std::uint64_t twelve_bits) {
+    std::memcpy(at, kBase64Pairs[twelve_bits & 0xFFFU].data(), 2);
   };
   std::size_t i = 0;
-  for (; i + 3 <= text.size(); i += 3) {
-    const std::uint32_t bits = byte(i) << 16U | byte(i + 1) << 8U | byte(i + 2);
-    put(bits >> 12U, 2);
-    put(bits & 0xFFFU, 2);
+  if constexpr (std::endian::native == std::endian::little) {
+    // Six bytes at a time, of the eight that are read.
+    for (; i + sizeof(std::uint64_t) <= text.size(); i += 6, to += 8) {
+      std::uint64_t bits = 0;
+      std::memcpy(&bits, text.data() + i, sizeof bits);
+      bits = __builtin_bswap64(bits);
+      put(to, bits >> 52U);
+      put(to + 2, bits >> 40U);
+      put(to + 4, bits >> 28U);
+      put(to + 6, bits >> 16U);
+    }
   }
-  if (text.size() - i == 1) put(byte(i) << 4U, 2);
+  for (; i + 3 <= text.size(); i += 3, to += 4) {
+    const std::uint32_t bits = byte(i) << 16U | byte(i + 1) << 8U | byte(i + 2);
+    put(to, bits >> 12U);
+    put(to + 2, bits);
+  }
+  if (text.size() - i == 1) put(to, byte(i) << 4U);
   if (text.size() - i == 2) {
-    put(byte(i) << 4U | byte(i + 1) >> 4U, 2);
-    put((byte(i + 1) & 0xFU) << 8U, 1);
+    put(to, byte(i) << 4U | byte(i + 1) >> 4U);
+    to[2] = kBase64Pairs[(byte(i + 1) & 0xFU) << 8U][0];
   }
 }
 

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "support.hpp"
 #include "webhooks/handlers.hpp"
 
@@ -43,6 +45,18 @@ TEST(Review, SendsPatchAndItsTypeTogether) {
     const Json denied = Json::parse(encode(response, "u"))["response"];
     EXPECT_FALSE(denied.contains("patch"));
     EXPECT_FALSE(denied.contains("patchType"));
+  }
+}
+
+TEST(Review, EncodesPatchesOfEveryLengthAndByte) {
+  AdmissionResponse response;
+  for (int length = 1; length <= 300; ++length) {
+    response.patch += static_cast<char>(length * 37);
+    const std::string encoded = Json::parse(encode(response, "u"))["response"]["patch"];
+    EXPECT_EQ(decode_base64(encoded), response.patch) << length;
+    const auto padding = static_cast<std::ptrdiff_t>(2 - (response.patch.size() + 2) % 3);
+    EXPECT_EQ(std::count(encoded.begin(), encoded.end(), '='), padding) << length;
+    EXPECT_EQ(encoded.size() % 4, 0u) << length;
   }
 }
 

@@ -105,6 +105,8 @@ class Verifier {
 
   std::string apply(const Operation& op) {
     const auto [parent, token] = split(op.path);
+    // Lists are only made for paths that may change: one item after the other goes to the same.
+    if (!lists_.empty() && lists_.back().path == parent) return apply_item(op, parent, token);
     if (is_container_path(parent)) {
       if (token == "image" || token == "imagePullPolicy") return apply_member(op, parent, token);
       if (token == "env" || token == "volumeMounts") return apply_list(op);
