@@ -1,7 +1,10 @@
 # gbe_test(NAME goenv_versions SOURCES a_test.cpp … LIBS gbe_goenv … [LABELS slow …])
 #   One GoogleTest executable, one ctest entry. rapidcheck is available through LIBS rapidcheck.
-if(GBE_BUILD_TESTS)
+# Here, in the top folder's scope: in a subfolder ctest would not find what it registers.
+if(GBE_BUILD_TESTS OR GBE_BUILD_FUZZERS)
   enable_testing()
+endif()
+if(GBE_BUILD_TESTS)
   find_package(GTest REQUIRED)
   # Those with threads of their own: what is built and run under ThreadSanitizer.
   add_custom_target(threaded_tests)
@@ -34,7 +37,6 @@ function(gbe_fuzzer)
   if(NOT GBE_BUILD_FUZZERS)
     return()
   endif()
-  enable_testing()
   cmake_parse_arguments(ARG "" "NAME;CORPUS" "SOURCES;LIBS" ${ARGN})
   add_executable(${ARG_NAME}_fuzz ${ARG_SOURCES})
   target_link_libraries(${ARG_NAME}_fuzz PRIVATE gbe_options ${ARG_LIBS})
