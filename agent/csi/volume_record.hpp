@@ -1,0 +1,51 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <span>
+#include <string>
+#include <string_view>
+#include <tl/expected.hpp>
+
+#include "agent/csi/volume_spec.hpp"
+
+/// What the agent remembers of a published volume: `<root>/volumes/<volume id>.json`, written
+/// before anything is mounted and removed after everything is gone. While there is a record, what
+/// it mounts is in use: counts are exact whenever the agent is killed.
+namespace gobuildenv::agent {
+
+struct VolumeRecord {
+  std::string volume_id;
+  VolumeKind kind = VolumeKind::Toolchain;
+  PodIdentity pod;
+  std::string environment;
+  std::string revision;
+  std::string toolchain;  ///< "1.22.3"; may be empty for caches
+  std::string target;     ///< as in VolumeSpec
+  /// What is mounted there, below the root: "toolchains/<name>/<key>/goroot", or a part of
+  /// "pods/<volume id>/".
+  std::string source;
+  std::string unavailable;        ///< the reason, where the volume is empty with a marker
+  std::int64_t published_at = 0;  ///< seconds since 1970
+  friend bool operator==(const VolumeRecord&, const VolumeRecord&) = default;
+
+  /// The unit of the collector that this volume keeps in use: "toolchains/<name>/<key>", or empty
+  /// for what is private to the pod.
+  [[nodiscard]] std::string unit() const;
+};
+
+/// unit() of a source.
+[[nodiscard]] std::string unit_of(std::string_view source);
+
+/// Records as JSON text. Decoding checks everything that paths are made of; the error says what is
+/// wrong.
+[[nodiscard]] std::string encode(const VolumeRecord& record);
+[[nodiscard]] tl::expected<VolumeRecord, std::string> decode_volume_record(std::string_view json);
+
+/// How many volumes use each unit.
+[[nodiscard]] std::map<std::string, std::size_t> count_uses(std::span<const VolumeRecord> records);
+
+/// Whether `path` is relative, without empty parts, "." and "..": safe to open below a folder.
+[[nodiscard]] bool is_plain_relative(std::string_view path);
+
+}  // namespace gobuildenv::agent

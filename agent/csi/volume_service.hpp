@@ -1,0 +1,114 @@
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <tl/expected.hpp>
+
+#include "agent/csi/mounter.hpp"
+#include "agent/csi/private_parts.hpp"
+#include "agent/csi/volume_registry.hpp"
+#include "agent/csi/volume_spec.hpp"
+#include "agent/step_hook.hpp"
+#include "agent/toolchains/provider.hpp"
+#include "kube/clock.hpp"
+
+/// NodePublishVolume and NodeUnpublishVolume without their transport. The order of steps is what
+/// makes every interruption safe: private parts, record, mount; then unmount, private parts,
+/// record. Repeating either call finishes what an earlier one began.
+namespace gobuildenv::agent {
+
+/// A call that failed; `code` is the gRPC status it becomes.
+struct CallError {
+  enum class Code { InvalidArgument, AlreadyExists, Aborted, Cancelled, Unavailable, Internal };
+  Code code = Code::Internal;
+  std::string message;
+};
+
+/// Which toolchain a volume gets, by the GoBuildEnvs of its namespace.
+struct WantError {
+  std::string message;    ///< a sentence for the build's log and for Events
+  bool may_pass = false;  ///< caches may not have caught up: worth asking again
+};
+using WantLookup = std::function<tl::expected<ToolchainWant, WantError>(const VolumeSpec&)>;
+
+/// What happens to volumes, for Events, metrics and ages. Called on the calls' threads.
+class VolumeObserver {
+ public:
+  virtual ~VolumeObserver() = default;
+  VolumeObserver() = default;
+  VolumeObserver(const VolumeObserver&) = delete;
+  VolumeObserver& operator=(const VolumeObserver&) = delete;
+  /// The toolchain is not there yet; once a call, `why` says what it waits for.
+  virtual void waiting(const VolumeSpec&, const std::string& /*why*/) {}
+  virtual void published(const VolumeRecord&) {}
+  virtual void released(const VolumeRecord&) {}
+};
+
+struct VolumeServiceOptions {
+  std::string root;      ///< absolute, resolved, without a slash at the end
+  std::string pods_dir;  ///< absolute, as the kubelet writes it
+  /// How long a volume waits for its toolchain. The kubelet gives a call two minutes.
+  std::chrono::seconds wait{90};
+  /// Kept back from the caller's deadline, to mount and answer in.
+  std::chrono::seconds margin{10};
+  /// How often a waiting call looks whether it is still wanted.
+  std::chrono::milliseconds poll{500};
+  /// After this long `waiting` is told.
+  std::chrono::seconds patience{2};
+  /// Sees "parts", "recorded", "mounted" of a publish; "unmounted", "discarded", "removed" of an
+  /// unpublish.
+  StepHook hook;
+};
+
+/// Of one call. Empty: nobody cancels it.
+struct CallContext {
+  kube::Clock::TimePoint deadline = kube::Clock::TimePoint::max();
+  std::function<bool()> cancelled;
+};
+
+/// Thread-safe; everything it is given outlives it.
+class VolumeService {
+ public:
+  struct Parts {
+    VolumeRegistry& registry;
+    PrivateParts& files;
+    Mounter& mounter;
+    ToolchainProvider& toolchains;
+    WantLookup want;
+    kube::Clock& clock;
+    VolumeObserver& observer;
+  };
+  VolumeService(VolumeServiceOptions options, Parts parts);
+
+  /// A toolchain that does not come in time gives an empty volume with a marker, not an error:
+  /// goenv/scripts/README.md.
+  tl::expected<void, CallError> publish(const PublishCall& call, const CallContext& context);
+  tl::expected<void, CallError> unpublish(const std::string& volume_id,
+                                          const std::string& target_path);
+
+  /// Waiting calls end with Unavailable, and so do new ones that would wait.
+  void begin_shutdown() { stopping_ = true; }
+
+ private:
+  struct Source {
+    std::string path;  ///< below the root
+    std::string unavailable;
+  };
+  tl::expected<Source, CallError> find_toolchain(const VolumeSpec& spec,
+                                                 const CallContext& context);
+  tl::expected<Source, CallError> make_source(const VolumeSpec& spec, const CallContext& context);
+  tl::expected<bool, CallError> already_there(const VolumeSpec& spec);
+  [[nodiscard]] VolumeRecord make_record(const VolumeSpec& spec, const Source& source) const;
+  /// Takes back what publish() has made so far.
+  void undo(const VolumeSpec& spec);
+
+  const VolumeServiceOptions options_;
+  Parts parts_;
+  VolumeLocks locks_;
+  std::atomic<bool> stopping_{false};
+};
+
+}  // namespace gobuildenv::agent
