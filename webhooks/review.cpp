@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "webhooks/pod/json_text.hpp"
+#include "webhooks/pod/pod_parts.hpp"
 #include "webhooks/pod/pod_reader.hpp"
 #include "webhooks/pod/verify.hpp"
 
@@ -24,21 +25,8 @@ tl::unexpected<ReviewError> bad(std::string message) {
   return tl::unexpected(ReviewError{400, std::move(message)});
 }
 
-/// Reads a string member that may be absent or null. False when it is something else.
-bool read_text(const object& members, std::string_view key, std::string_view& out) {
-  element value;
-  if (members.at_key(key).get(value) != simdjson::SUCCESS || value.is_null()) return true;
-  return value.get_string().get(out) == simdjson::SUCCESS;
-}
-
-/// Reads an object member that may be absent or null. False when it is something else.
-bool read_object(const object& members, std::string_view key, object& out, bool& present) {
-  element value;
-  present = false;
-  if (members.at_key(key).get(value) != simdjson::SUCCESS || value.is_null()) return true;
-  present = value.get_object().get(out) == simdjson::SUCCESS;
-  return present;
-}
+constexpr const char* kText = "a string";
+constexpr const char* kObject = "an object";
 
 }  // namespace
 
@@ -53,10 +41,8 @@ struct Review::Document {
   Document& operator=(const Document&) = delete;
 
   std::unique_ptr<simdjson::dom::parser> parser;
-  element pod;
-  element old_object;
-  bool has_object = false;
-  bool has_old_object = false;
+  Part object;
+  Part old_object;
 };
 
 Review::Review(std::unique_ptr<Document> document) : document_(std::move(document)) {}
@@ -79,70 +65,77 @@ tl::expected<Review, ReviewError> Review::parse(std::string_view body) {
   if (root.get_object().get(members) != simdjson::SUCCESS) return bad("the body is not an object");
   std::string_view api_version;
   std::string_view kind;
-  if (!read_text(members, "apiVersion", api_version) || api_version != "admission.k8s.io/v1" ||
-      !read_text(members, "kind", kind) || kind != "AdmissionReview") {
+  object request;
+  bool has_request = false;
+  for (const auto field : members) {
+    if (field.key == "apiVersion") api_version = text_of(field.value);
+    if (field.key == "kind") kind = text_of(field.value);
+    if (field.key == "request") {
+      has_request = field.value.get_object().get(request) == simdjson::SUCCESS;
+    }
+  }
+  if (api_version != "admission.k8s.io/v1" || kind != "AdmissionReview") {
     return bad("the body is not an AdmissionReview of admission.k8s.io/v1");
   }
-  object request;
-  bool present = false;
-  if (!read_object(members, "request", request, present) || !present) {
-    return bad("request is missing or not an object");
+  if (!has_request) return bad("request is missing or not an object");
+  for (const auto field : request) {
+    if (field.value.is_null()) continue;  // as if absent
+    if (const char* type = review.read_member(field.key, Part(field.value))) {
+      return bad("request." + std::string(field.key) + " is not " + type);
+    }
   }
-  if (!read_text(request, "uid", review.uid_) || review.uid_.empty()) {
-    return bad("request.uid is missing or not a string");
-  }
-  if (!read_text(request, "namespace", review.namespace_) ||
-      !read_text(request, "name", review.name_) ||
-      !read_text(request, "operation", review.operation_) ||
-      !read_text(request, "subResource", review.sub_resource_)) {
-    return bad("request.namespace, name, operation or subResource is not a string");
-  }
-  object resource;
-  if (!read_object(request, "resource", resource, present)) {
-    return bad("request.resource is not an object");
-  }
-  if (present && (!read_text(resource, "group", review.group_) ||
-                  !read_text(resource, "resource", review.resource_))) {
-    return bad("request.resource.group or resource is not a string");
-  }
-  object user;
-  if (!read_object(request, "userInfo", user, present)) {
-    return bad("request.userInfo is not an object");
-  }
-  if (present && !read_text(user, "username", review.user_)) {
-    return bad("request.userInfo.username is not a string");
-  }
-  element dry_run;
-  if (request.at_key("dryRun").get(dry_run) == simdjson::SUCCESS && !dry_run.is_null() &&
-      dry_run.get_bool().get(review.dry_run_) != simdjson::SUCCESS) {
-    return bad("request.dryRun is not a boolean");
-  }
-  object ignored;
-  if (!read_object(request, "object", ignored, document.has_object)) {
-    return bad("request.object is not an object");
-  }
-  if (document.has_object) document.pod = request.at_key("object").value_unsafe();
-  if (!read_object(request, "oldObject", ignored, document.has_old_object)) {
-    return bad("request.oldObject is not an object");
-  }
-  if (document.has_old_object) document.old_object = request.at_key("oldObject").value_unsafe();
+  if (review.uid_.empty()) return bad("request.uid is missing or empty");
   return review;
 }
 
-bool Review::has_object() const { return document_->has_object; }
+/// Reads one member of the request. What it should have been when it is of a wrong type, else null.
+const char* Review::read_member(std::string_view key, const Part& member) {
+  const element value = member.value;
+  std::string_view* text = key == "uid"           ? &uid_
+                           : key == "name"        ? &name_
+                           : key == "namespace"   ? &namespace_
+                           : key == "operation"   ? &operation_
+                           : key == "subResource" ? &sub_resource_
+                                                  : nullptr;
+  if (text != nullptr) return value.get_string().get(*text) == simdjson::SUCCESS ? nullptr : kText;
+  if (key == "dryRun") {
+    return value.get_bool().get(dry_run_) == simdjson::SUCCESS ? nullptr : "a boolean";
+  }
+  if (key == "object" || key == "oldObject") {
+    if (!value.is_object()) return kObject;
+    (key == "object" ? document_->object : document_->old_object) = member;
+    return nullptr;
+  }
+  const bool is_user = key == "userInfo";
+  if (!is_user && key != "resource") return nullptr;
+  object members;
+  if (value.get_object().get(members) != simdjson::SUCCESS) return kObject;
+  for (const auto field : members) {
+    text = is_user                   ? (field.key == "username" ? &user_ : nullptr)
+           : field.key == "group"    ? &group_
+           : field.key == "resource" ? &resource_
+                                     : nullptr;
+    if (text == nullptr || field.value.is_null()) continue;
+    if (field.value.get_string().get(*text) != simdjson::SUCCESS) return "made of strings";
+  }
+  return nullptr;
+}
 
-PodView Review::pod() const { return document_->has_object ? read_pod(document_->pod) : PodView{}; }
+bool Review::has_object() const { return document_->object.present; }
+
+PodView Review::pod() const { return has_object() ? read_pod(document_->object.value) : PodView{}; }
 
 std::string Review::verify(std::string_view patch) const {
-  return document_->has_object ? verify_patch(document_->pod, patch, {}) : "there is no object";
+  return has_object() ? verify_patch(document_->object.value, patch, {}) : "there is no object";
 }
 
 std::string Review::object_json() const {
-  return document_->has_object ? simdjson::minify(document_->pod) : std::string{};
+  return has_object() ? simdjson::minify(document_->object.value) : std::string{};
 }
 
 std::string Review::old_object_json() const {
-  return document_->has_old_object ? simdjson::minify(document_->old_object) : std::string{};
+  const Part& old = document_->old_object;
+  return old.present ? simdjson::minify(old.value) : std::string{};
 }
 
 namespace {

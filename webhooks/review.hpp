@@ -22,6 +22,8 @@ struct ReviewError {
 /// two.
 inline constexpr std::size_t kMaxReviewBytes = std::size_t{7} << 20;
 
+struct Part;
+
 /// One parsed request. All views live as long as the Review.
 class Review {
  public:
@@ -54,6 +56,7 @@ class Review {
  private:
   struct Document;
   explicit Review(std::unique_ptr<Document> document);
+  const char* read_member(std::string_view key, const Part& member);
 
   std::unique_ptr<Document> document_;
   std::string_view uid_;
