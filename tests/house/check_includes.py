@@ -25,14 +25,15 @@ RESTRICTED = {
     "pplx/": {"kube/cpprest_transport.cpp"},
     "boost/": {"kube", "webhooks/server"},
     "yaml-cpp/": {"crds", "kube", "operator"},
-    "openssl/": {"crds", "kube", "webhooks/certificates", "webhooks/review.cpp", "webhooks/server"},
+    "openssl/": {"agent/sumdb", "agent/toolchains", "crds", "kube", "webhooks/certificates",
+                 "webhooks/review.cpp", "webhooks/server"},
     "prometheus/": {"kube", "controllers", "operator"},
     "spdlog/": {"kube", "controllers", "operator", "webhooks/server"},
     # The domain is pure: no clock, no files, no threads.
-    "filesystem": {"kube", "controllers", "operator", "webhooks/server", "crds"},
+    "filesystem": {"agent", "kube", "controllers", "operator", "webhooks/server", "crds"},
     "fstream": {"kube", "controllers", "operator", "webhooks/server", "crds"},
-    "thread": {"kube", "controllers", "operator", "webhooks/server"},
-    "mutex": {"kube", "controllers", "operator", "webhooks/server"},
+    "thread": {"agent", "kube", "controllers", "operator", "webhooks/server"},
+    "mutex": {"agent", "kube", "controllers", "operator", "webhooks/server"},
     "iostream": {"operator"},
 }
 
