@@ -4,7 +4,9 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <tl/expected.hpp>
+#include <utility>
 #include <vector>
 
 #include "agent/step_hook.hpp"
@@ -24,6 +26,10 @@ struct StoreError {
   Kind kind = Kind::Io;
   std::string message;  ///< names path and cause
 };
+
+/// The error of a system call on `path`: "cannot <doing> <path>: …".
+[[nodiscard]] StoreError store_error(std::string_view doing, const std::string& path,
+                                     std::error_code code);
 
 /// Of record.json.
 struct ToolchainRecord {
