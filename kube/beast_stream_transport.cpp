@@ -1,5 +1,3 @@
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http/buffer_body.hpp>
@@ -8,7 +6,7 @@
 #include <limits>
 #include <utility>
 
-#include "kube/http_wire.hpp"
+#include "kube/exchange.hpp"
 #include "kube/transports.hpp"
 
 namespace gobuildenv::kube {
@@ -27,15 +25,14 @@ class BeastStream final : public ByteStream {
   BeastStream() { parser_.body_limit(std::numeric_limits<std::uint64_t>::max()); }
 
   /// Connects, sends, and reads up to the end of the head.
-  tl::expected<StreamResponse, TransportError> open(const TransportOptions& options,
-                                                    const TlsContext& tls, std::string_view bytes,
-                                                    Deadline deadline) {
-    auto opened = Connection::open(options.endpoint, tls, deadline, cancel_);
+  tl::expected<StreamResponse, TransportError> open(const Endpoint& endpoint,
+                                                    const Opening& opening, Deadline deadline) {
+    auto opened = Connection::open(endpoint, opening.tls, deadline, cancel_);
     if (!opened) {
       return tl::unexpected(opened.error());
     }
     connection_ = *std::move(opened);
-    if (auto sent = connection_->write_all(bytes, deadline); !sent) {
+    if (auto sent = connection_->write_all(opening.bytes, deadline); !sent) {
       return tl::unexpected(sent.error());
     }
     while (!parser_.is_header_done()) {
@@ -44,18 +41,13 @@ class BeastStream final : public ByteStream {
         return tl::unexpected(got.error());
       }
       if (*got == 0) {
-        return tl::unexpected(TransportError{Kind::Closed, "the peer closed without an answer"});
+        return tl::unexpected(closed_unanswered());
       }
       if (auto parsed = parse(); !parsed) {
         return tl::unexpected(parsed.error());
       }
     }
-    StreamResponse response;
-    response.status = static_cast<int>(parser_.get().result_int());
-    for (const auto& field : parser_.get()) {
-      response.headers.emplace_back(field.name_string(), field.value());
-    }
-    return response;
+    return head_of<StreamResponse>(parser_.get());
   }
 
   tl::expected<std::size_t, TransportError> read(char* buffer, std::size_t size,
@@ -95,8 +87,7 @@ class BeastStream final : public ByteStream {
         boost::system::error_code code;
         parser_.put_eof(code);
         if (code) {
-          return tl::unexpected(
-              TransportError{Kind::Closed, "the peer closed in the middle of its answer"});
+          return tl::unexpected(closed_midway());
         }
         return std::size_t{0};
       }
@@ -126,8 +117,7 @@ class BeastStream final : public ByteStream {
         return {};
       }
       if (code) {
-        return tl::unexpected(TransportError{
-            Kind::Protocol, fmt::format("the answer is not HTTP: {}", code.message())});
+        return tl::unexpected(not_http(code.message()));
       }
       if ((was_header && parser_.is_header_done()) || used == 0) {
         return {};
@@ -147,20 +137,12 @@ class BeastStreamTransport final : public StreamTransport {
   explicit BeastStreamTransport(TransportOptions options) : options_(std::move(options)) {}
 
   tl::expected<StreamResponse, TransportError> open(const HttpRequest& request) override {
-    auto bytes = request_bytes(request, options_.authority);
-    if (!bytes) {
-      return tl::unexpected(bytes.error());
-    }
-    TlsContext tls;
-    if (options_.endpoint.tls) {
-      auto current = options_.tls();
-      if (!current) {
-        return tl::unexpected(current.error());
-      }
-      tls = *std::move(current);
+    const auto opening = begin_exchange(options_, request);
+    if (!opening) {
+      return tl::unexpected(opening.error());
     }
     auto stream = std::make_unique<BeastStream>();
-    auto response = stream->open(options_, tls, *bytes, request.deadline);
+    auto response = stream->open(options_.endpoint, *opening, request.deadline);
     if (response) {
       response->body = std::move(stream);
     }

@@ -7,7 +7,7 @@
 #include <mutex>
 #include <utility>
 
-#include "kube/http_wire.hpp"
+#include "kube/exchange.hpp"
 #include "kube/transports.hpp"
 
 namespace gobuildenv::kube {
@@ -22,35 +22,27 @@ class PooledTransport final : public Transport {
   explicit PooledTransport(TransportOptions options) : options_(std::move(options)) {}
 
   tl::expected<HttpResponse, TransportError> send(const HttpRequest& request) override {
-    auto bytes = request_bytes(request, options_.authority);
-    if (!bytes) {
-      return tl::unexpected(bytes.error());
+    auto opening = begin_exchange(options_, request);
+    if (!opening) {
+      return tl::unexpected(opening.error());
     }
-    TlsContext tls;
-    if (options_.endpoint.tls) {
-      auto current = options_.tls();
-      if (!current) {
-        return tl::unexpected(current.error());
-      }
-      tls = *std::move(current);
-    }
-    auto connection = take_idle(tls.generation);
+    auto connection = take_idle(opening->tls.generation);
     if (connection) {
       bool untouched = true;
-      auto answer = exchange(connection, *bytes, request, untouched);
+      auto answer = exchange(connection, opening->bytes, request, untouched);
       const bool again = !answer && untouched && answer.error().kind == Kind::Closed &&
                          request.method == Method::Get;
       if (!again) {
         return answer;
       }
     }
-    auto fresh = Connection::open(options_.endpoint, tls, request.deadline, cancel_);
+    auto fresh = Connection::open(options_.endpoint, opening->tls, request.deadline, cancel_);
     if (!fresh) {
       return tl::unexpected(fresh.error());
     }
     connection = *std::move(fresh);
     bool untouched = true;
-    return exchange(connection, *bytes, request, untouched);
+    return exchange(connection, opening->bytes, request, untouched);
   }
 
  private:
@@ -117,12 +109,11 @@ class PooledTransport final : public Transport {
       boost::system::error_code code;
       if (*got == 0) {
         if (!parser.got_some()) {
-          return tl::unexpected(TransportError{Kind::Closed, "the peer closed without an answer"});
+          return tl::unexpected(closed_unanswered());
         }
         parser.put_eof(code);
         if (code) {
-          return tl::unexpected(
-              TransportError{Kind::Closed, "the peer closed in the middle of its answer"});
+          return tl::unexpected(closed_midway());
         }
         break;
       }
@@ -141,17 +132,11 @@ class PooledTransport final : public Transport {
             fmt::format("the answer is larger than {} bytes", options_.max_response)});
       }
       if (code && code != http::error::need_more) {
-        return tl::unexpected(TransportError{
-            Kind::Protocol, fmt::format("the answer is not HTTP: {}", code.message())});
+        return tl::unexpected(not_http(code.message()));
       }
     }
-    HttpResponse response;
-    auto& message = parser.get();
-    response.status = static_cast<int>(message.result_int());
-    for (const auto& field : message) {
-      response.headers.emplace_back(field.name_string(), field.value());
-    }
-    response.body = std::move(message.body());
+    auto response = head_of<HttpResponse>(parser.get());
+    response.body = std::move(parser.get().body());
     // Bytes after the answer belong to nobody: such a connection is not used again.
     if (parser.keep_alive() && buffer.size() == 0) {
       put_back(std::move(connection));
