@@ -1,0 +1,47 @@
+#pragma once
+
+#include <atomic>
+
+#include "controllers/manager/informers.hpp"
+#include "controllers/missed/reporter.hpp"
+#include "kube/controller.hpp"
+#include "kube/work_queue.hpp"
+
+namespace gobuildenv::controllers {
+
+/// Says which change of what is watched puts which key into which queue: environments into that of
+/// the reconciler, pods into that of the report of missed ones. Thread-safe.
+class ChangeRouter {
+ public:
+  struct Parts {
+    ManagerInformers& informers;
+    MissedPods& missed;
+    kube::EventRecorder& events;
+    kube::WorkQueue& environments;
+    kube::WorkQueue& missed_pods;
+  };
+  /// All parts outlive it. Registers its handlers: construct it before the informers start.
+  explicit ChangeRouter(Parts parts);
+  ChangeRouter(const ChangeRouter&) = delete;
+  ChangeRouter& operator=(const ChangeRouter&) = delete;
+
+  /// From here on changes enqueue; what there was before is enqueued now.
+  void begin();
+  /// Whether begin() was called.
+  [[nodiscard]] bool begun() const { return begun_.load(std::memory_order_acquire); }
+
+  /// Of the queue of missed pods, whose keys are pods and one of the router's own.
+  kube::ReconcileResult reconcile_missed(const kube::ObjectKey& key);
+
+ private:
+  void on_environment(const kube::Change<EnvironmentRecord>& change);
+  void on_deletion(const kube::Change<EnvironmentRecord>& change, bool news);
+  void on_config_map(const kube::Change<ConfigMapRecord>& change);
+  void on_pod(const kube::Change<PodRecord>& change);
+  [[nodiscard]] bool in_vain_for(const kube::ObjectKey& key, const PodRecord& pod) const;
+
+  Parts parts_;
+  std::atomic<bool> begun_{false};
+};
+
+}  // namespace gobuildenv::controllers
