@@ -57,7 +57,6 @@ inline constexpr std::string_view kReady = "Ready";
 inline constexpr std::string_view kReconciling = "Reconciling";
 inline constexpr std::string_view kStalled = "Stalled";
 inline constexpr std::string_view kToolchainResolved = "ToolchainResolved";
-inline constexpr std::string_view kToolchainReady = "ToolchainReady";
 
 /// A superseded revision that is still kept.
 struct RevisionRecord {
