@@ -145,7 +145,7 @@ class LiveManager : public ::testing::Test {
   }
 
   static bool eventually(const std::function<bool()>& holds) {
-    const auto until = std::chrono::steady_clock::now() + seconds(20);
+    const auto until = std::chrono::steady_clock::now() + seconds(60);
     while (!holds()) {
       if (std::chrono::steady_clock::now() > until) return false;
       std::this_thread::sleep_for(milliseconds(20));
@@ -214,9 +214,11 @@ TEST_F(LiveManager, ServesRepairsAndRestartsWithoutAWrite) {
   stop_manager();
   const json before = get(kGoBuildEnvType, "app");
   writes_ = 0;
+  const auto started = std::chrono::steady_clock::now();
   start_manager();
   std::this_thread::sleep_for(milliseconds(500));
-  EXPECT_LE(writes_, 1) << "nothing but the Lease";
+  const auto renewals = (std::chrono::steady_clock::now() - started) / seconds(2);
+  EXPECT_LE(writes_, 1 + renewals) << "nothing but the Lease";
   stop_manager();
   EXPECT_EQ(get(kGoBuildEnvType, "app")["metadata"]["resourceVersion"],
             before["metadata"]["resourceVersion"]);
