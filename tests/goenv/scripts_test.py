@@ -5,6 +5,7 @@ The container is a temporary folder: paths of the revision's contract (/etc/gobu
 it, nothing else in the scripts changes. Each scenario also shows the failure it is there to prevent.
 """
 import functools
+import glob
 import json
 import os
 import pathlib
@@ -14,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import unittest
+import unittest.mock
 
 RENDER_TOOL = None
 SHELLS = [s for s in (["dash"], ["bash"], ["busybox", "sh"], ["zsh", "-f"]) if shutil.which(s[0])]
@@ -616,21 +618,30 @@ class Preflight(unittest.TestCase):
 class RealActivator(unittest.TestCase):
     """A prefix of conda's layout, activated by a real implementation of conda's activation (rattler's)."""
 
+    def activator(self):
+        """rattler's activate and what it is called with, from this python or from scripts/deps' own."""
+        cache = os.environ.get("GOBUILDENV_CACHE") or os.path.join(
+            os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "gobuildenv")
+        own = glob.glob(f"{cache}/test-python/lib/python3.*/site-packages")
+        with unittest.mock.patch.object(sys, "path", sys.path + own):
+            try:
+                from rattler.shell import ActivationVariables, Shell, activate
+            except ImportError as error:
+                self.skipTest(f"py-rattler is not installed (scripts/deps does it): {error}")
+        return activate, ActivationVariables, Shell
+
     @in_each_shell
     def test_the_hook_is_the_last_word(self, shell, options):
-        try:
-            from rattler.shell import ActivationVariables, Shell, activate
-        except ImportError:
-            self.skipTest("no py-rattler for this python")
         if shell[0] not in ("bash", "zsh"):
-            self.skipTest("conda has no activation for plain sh")
+            return  # conda has no activation for plain sh
+        activate, variables_of, shells = self.activator()
         pod = Pod(self, {"flags": ["-trimpath"]}).conda(compiler="/bin/true")
         write(pod.prefix / "etc/conda/env_vars.d/go.json", '{"GOTOOLCHAIN": "local"}')
         write(pod.prefix / "conda-meta/history", "")
 
         def script():
-            variables = ActivationVariables(None, pod.env["PATH"].split(":"))
-            return activate(pod.prefix, variables, getattr(Shell, shell[0])).script
+            variables = variables_of(None, pod.env["PATH"].split(":"))
+            return activate(pod.prefix, variables, getattr(shells, shell[0])).script
 
         env = pod.environment(options + script(), shell=shell)
         self.assertEqual((env["CGO_ENABLED"], env["GOFLAGS"], env["GOTOOLCHAIN"], env["CC"]),
@@ -665,6 +676,19 @@ class RealGo(unittest.TestCase):
         spec = {"modules": {"proxies": [{"url": "off"}]}, **(spec or {})}
         pod = Pod(self, spec, version=self.version, **options).mount_toolchain(self.goroot).mount_launcher()
         return self.share_build_cache(pod)
+
+    def for_everybody(self, pod):
+        """A GOROOT that every user can run, in the pod: the machine's own, or a copy of that."""
+        try:
+            subprocess.run([self.goroot + "/bin/go", "version"], user=12345, capture_output=True, check=True)
+            return self.goroot
+        except (PermissionError, subprocess.CalledProcessError):
+            pass  # below somebody's home
+        copy = pod.root / "usr/local/go"
+        shutil.copytree(self.goroot, copy, symlinks=True, ignore=shutil.ignore_patterns("testdata", "*_test.go"))
+        pod.toolchain.unlink()
+        pod.mount_toolchain(copy)
+        return str(copy)
 
     def go_env(self, pod, script="", **options):
         return json.loads(pod.run(script + "\ngo env -json", **options).stdout)
@@ -781,12 +805,11 @@ class RealGo(unittest.TestCase):
         for cache in pod.plan["caches"]:
             pathlib.Path(cache["path"]).mkdir(exist_ok=True)
             pathlib.Path(cache["path"]).chmod(0o777)
-        if subprocess.run([self.goroot + "/bin/go", "version"], user=12345, capture_output=True).returncode:
-            self.skipTest("go is installed where other users cannot run it")
+        goroot = self.for_everybody(pod)
         write(pod.work / "go.mod", "module m\n\ngo 1.18\n\nrequire example.test/x v1.0.0\n")
         # Without the environment even the start fails: no cache can be made below /.
-        before = pod.run(f"GOFLAGS=-mod=mod GOPROXY=off {self.goroot}/bin/go list -m all; "
-                         f"{self.goroot}/bin/go build -o m main.go", env=pod.image_env, check=False, user=12345)
+        before = pod.run(f"GOFLAGS=-mod=mod GOPROXY=off {goroot}/bin/go list -m all; "
+                         f"{goroot}/bin/go build -o m main.go", env=pod.image_env, check=False, user=12345)
         self.assertNotEqual(before.returncode, 0)
         self.assertRegex(before.stderr, "could not create module cache|permission denied|build cache")
         pod.module()
