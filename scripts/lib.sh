@@ -16,23 +16,25 @@ die() {
   exit 1
 }
 
-# step TITLE CMD…: runs CMD with its output in a log, prints the time it took; on failure the end of
-# the log and its path.
+# step TITLE CMD…: runs CMD with its output in a log, prints the time it took, on the clock and of
+# the processors; on failure the end of the log and its path.
 step() {
-  local title=$1 log start rc=0
+  local title=$1 log start cpu TIMEFORMAT='%U %S' rc=0
   shift
   mkdir -p "$GBE_ROOT/build/logs"
   log=$GBE_ROOT/build/logs/$(printf '%s' "$title" | tr -cs 'A-Za-z0-9' '-').log
   start=$SECONDS
   printf '\033[1m==>\033[0m %-58s' "$title" >&2
-  "$@" >"$log" 2>&1 </dev/null || rc=$?
+  cpu=$({ time "$@" >"$log" 2>&1 </dev/null; } 2>&1) || rc=$?
   if [ "$rc" -ne 0 ]; then
     printf ' FAILED after %s s (exit %s)\n' $((SECONDS - start)) "$rc" >&2
     tail -n "${GBE_LOG_TAIL:-60}" "$log" >&2
     printf 'The whole log: %s\n' "$log" >&2
     return "$rc"
   fi
-  printf ' %4s s\n' $((SECONDS - start)) >&2
+  # The locale's decimal point is of no interest: whole seconds are.
+  printf ' %4s s, %4s s of CPU\n' $((SECONDS - start)) \
+    "$(awk -F '[^0-9]+' '{print $1 + $3}' <<<"$cpu")" >&2
 }
 
 configure() { # PRESET [cmake arguments…]
