@@ -26,7 +26,8 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from clusterlib import (  # noqa: E402
-    goinstall, images, machine, namespaces, network, procs, proxy_server, proxy_tree, versions)
+    cgroups, goinstall, images, machine, namespaces, network, procs, proxy_server, proxy_tree,
+    versions)
 from clusterlib.errors import (  # noqa: E402
     EXIT_FAILED, EXIT_NO_CONTAINERS, CannotRunContainers, ClusterError)
 from clusterlib.paths import check_name  # noqa: E402
@@ -288,6 +289,28 @@ class WithoutPrivileges(Clusters):
         self.run_cluster("up", code=EXIT_NO_CONTAINERS)
         self.assertIn("containerd", self.errors)
         self.assertIn("--api-only", self.errors)
+
+
+class Cgroups(unittest.TestCase):
+    def check(self, files):
+        with tempfile.TemporaryDirectory() as folder:
+            for name, text in files.items():
+                (Path(folder) / name).parent.mkdir(exist_ok=True)
+                (Path(folder) / name).write_text(text)
+            with unittest.mock.patch.object(cgroups, "_ROOT", Path(folder)):
+                cgroups.check()
+
+    def test_needed_controllers_of_both_versions(self):
+        first = ("cpu,cpuacct", "cpuset", "memory", "pids", "systemd")
+        self.check({f"{name}/cgroup.procs": "" for name in first})
+        self.check({"cgroup.controllers": "cpuset cpu io memory pids\n", "cgroup.procs": ""})
+
+    def test_what_is_missing_is_named(self):
+        for files, said in (({}, "cpu, cpuset, memory, pids"),
+                            ({"cpu/cgroup.procs": "", "memory/other": ""}, "cpuset, memory, pids"),
+                            ({"cgroup.controllers": "cpu memory\n"}, "cpuset, pids")):
+            with self.assertRaisesRegex(CannotRunContainers, f"no cgroup controller {said}"):
+                self.check(files)
 
 
 class ModuleProxy(unittest.TestCase):

@@ -22,8 +22,24 @@ def _roots():
     """All mounted hierarchies, systemd's own and, beside v1, the unified one included."""
     if (_ROOT / "cgroup.controllers").exists():
         return [_ROOT]
-    real = {entry.resolve() for entry in _ROOT.iterdir()}
+    real = {entry.resolve() for entry in _ROOT.iterdir()} if _ROOT.is_dir() else set()
     return sorted(entry for entry in real if (entry / "cgroup.procs").exists())
+
+
+def check():
+    """Raise CannotRunContainers where no hierarchy has the controllers that kubelet needs."""
+    roots = _roots()
+    if roots == [_ROOT]:
+        offered = (_ROOT / "cgroup.controllers").read_text().split()
+    else:
+        offered = [name for root in roots for name in root.name.split(",")]
+    absent = [name for name in _NEEDED if name not in offered]
+    if absent:
+        raise CannotRunContainers(
+            f"{_ROOT} has no cgroup controller {', '.join(absent)}",
+            "mount the cgroup file systems, as a machine that boots with systemd does, "
+            "or use --api-only",
+        )
 
 
 def create(name):

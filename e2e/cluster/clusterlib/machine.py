@@ -5,6 +5,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from . import cgroups
 from .errors import CannotRunContainers
 from .run import install_hint
 
@@ -26,6 +27,7 @@ def check_containers():
     if absent:
         raise CannotRunContainers(f"missing: {', '.join(absent)}",
                                   f"{install_hint()}, or use --api-only")
+    cgroups.check()
     attempt = subprocess.run(
         ["unshare", "--fork", "--pid", "--mount-proc", "--mount", "--net",
          "sh", "-c", "mount -t tmpfs none /mnt && ip link set lo up && nft list tables"],
