@@ -1,0 +1,62 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "agent/collector/node_time.hpp"
+#include "agent/collector/tree_scan.hpp"
+
+/// What can be collected. A unit is the smallest thing whose absence go repairs by itself: a whole
+/// toolchain, a whole module version, an action and its output. Never a file.
+namespace gobuildenv::agent::collector {
+
+enum class UnitKind : std::uint8_t {
+  Toolchain,   ///< toolchains/<name>/<key>
+  Module,      ///< an extracted module with its zip and ziphash
+  Vcs,         ///< a bare clone below cache/vcs
+  Builds,      ///< the entries of one build cache that were last used in the same hour
+  Generation,  ///< a lower layer that a newer one has replaced
+  Private,     ///< a pod's own layer whose volume is gone
+};
+
+[[nodiscard]] std::string_view to_string(UnitKind kind);
+
+struct Unit {
+  UnitKind kind = UnitKind::Toolchain;
+  /// Below the root, without a leading slash. Of a module: the cache's path, "/", then
+  /// "example.com/m@v1.0.0"; of builds: the cache's path.
+  std::string path;
+  std::string environment;      ///< "<namespace uid>/<name>"; empty when the node's
+  Totals size;                  ///< what collecting it gives back
+  std::uint64_t zip_bytes = 0;  ///< of `size`, what dropping the zip alone gives back
+  seconds idle{0};              ///< since the last known use; of builds: of the latest used of them
+  double credit = 0;            ///< of GreedyDual-Size-Frequency; see ages.hpp
+  /// The go command is extracting it, or was interrupted in that.
+  bool incomplete = false;
+
+  /// Unique among units: `path`, for builds with the hour of their last use.
+  [[nodiscard]] std::string id() const;
+};
+
+/// Seconds it takes to have a unit again: a round trip and the transfer, a clone, a build. Rough on
+/// purpose: only the order of units comes from it.
+[[nodiscard]] double refetch_seconds(UnitKind kind, std::uint64_t bytes);
+/// Refetch cost over size, what GreedyDual-Size-Frequency multiplies by the number of uses.
+[[nodiscard]] double refetch_value(UnitKind kind, const Totals& size);
+
+/// What a scan found below the root.
+struct Inventory {
+  std::vector<Unit> units;
+  std::map<std::string, Totals, std::less<>>
+      environments;  ///< all that an environment's caches take
+  Totals other;      ///< lock files, module lists, the checksum database's tiles: never collected
+  Totals trash;      ///< already given up, still on the disk
+  std::uint64_t trashed = 0;          ///< units in the trash
+  std::uint64_t repaired_stamps = 0;  ///< build entries stamped in the future, stamped now instead
+  ScanProblems problems;
+};
+
+}  // namespace gobuildenv::agent::collector
