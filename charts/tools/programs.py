@@ -2,6 +2,7 @@
 import os
 import re
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -44,6 +45,7 @@ def helm() -> Path:
     target = cache() / "bin" / f"helm-{version}" / "helm"
     if os.access(target, os.X_OK):
         return target
+    print(f"building helm {version} (minutes when cold) …", file=sys.stderr, flush=True)
     # What `helm template` takes a cluster to be, as helm's own build sets it.
     minor = _required("k8s.io/client-go").split(".")[1]
     flags = " ".join(f"-X helm.sh/helm/v3/{v}" for v in (

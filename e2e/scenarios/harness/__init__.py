@@ -1,0 +1,33 @@
+"""What scenarios share: a cluster, kubectl, and the operator deployed as users deploy it.
+
+A scenario asks for a `Cluster`, deploys the operator (in the cluster by the Helm chart, or beside
+an API server alone), and asserts on what kubectl shows.
+
+    tools.py      commands, waiting, manifests
+    objects.py    the objects that scenarios make, and what they read out of answers
+    api.py        the administrator's own requests
+    cluster.py    a cluster of e2e/cluster, and its audit log
+    in_cluster.py, off_cluster.py    the operator, deployed
+    case.py       the base of every test case
+"""
+
+import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "cluster"))
+
+from .api import Api  # noqa: E402  (clusterlib is found by the path above)
+from .case import Case  # noqa: E402
+from .cluster import CannotRunContainers, Cluster  # noqa: E402
+from .in_cluster import InCluster  # noqa: E402
+from .objects import (  # noqa: E402
+    asking, condition, config_maps, environment, environments, pod, revision_of, variables_of)
+from .off_cluster import OffCluster  # noqa: E402
+from .registration import wait_for_crd  # noqa: E402
+from .tools import ROOT, SYSTEM_NAMESPACE, Failure, binary, manifest, now, run, wait_for  # noqa: E402
+
+__all__ = [
+    "ROOT", "SYSTEM_NAMESPACE", "Api", "CannotRunContainers", "Case", "Cluster", "Failure",
+    "InCluster", "OffCluster", "asking", "binary", "condition", "config_maps", "environment",
+    "environments", "manifest", "now", "pod", "revision_of", "run", "variables_of", "wait_for",
+    "wait_for_crd"]

@@ -1,0 +1,48 @@
+"""The operator installed by its Helm chart."""
+
+from clusterlib import images
+
+from .registration import split_crds, wait_for_ca_bundle, wait_for_crd
+from .tools import ROOT, SYSTEM_NAMESPACE, Failure, programs, run
+
+
+class InCluster:
+    """The operator installed by its Helm chart, as users install it."""
+
+    def __init__(self, cluster, proxy="", values=()):
+        self.cluster = cluster
+        self.cluster.load_image(images.operator(*programs()))
+        repository, tag = images.OPERATOR.rsplit(":", 1)
+        settings = [f"image.repository={repository}", f"image.tag={tag}", "image.pullPolicy=Never",
+                    *values]
+        if proxy:
+            # Helm splits at commas, which a GOPROXY may hold.
+            settings.append("manager.moduleProxy=" + proxy.replace(",", "\\,"))
+        sets = [a for s in settings for a in ("--set", s)]
+        text = run(ROOT / "charts" / "render-manifest", "--namespace", SYSTEM_NAMESPACE, *sets,
+                   timeout=1800, progress=True).stdout
+        cluster.namespace(SYSTEM_NAMESPACE)
+        crds, rest = split_crds(text)
+        cluster.apply(crds, "--server-side")
+        wait_for_crd(cluster)
+        cluster.apply(rest, "--server-side", "-n", SYSTEM_NAMESPACE)
+        self.wait_ready()
+
+    name = "deployment/gobuildenv"
+
+    def tail(self):
+        return self.state()
+
+    def wait_ready(self):
+        rollout = self.cluster.kubectl("-n", SYSTEM_NAMESPACE, "rollout", "status", "deployment",
+                                       "--timeout=120s", timeout=150, check=False)
+        if rollout.returncode != 0:
+            raise Failure(f"{rollout.stdout}{rollout.stderr}\n{self.state()}")
+        wait_for_ca_bundle(self.cluster)
+
+    def state(self):
+        """What an operator that does not become ready says about itself."""
+        show = ("-n", SYSTEM_NAMESPACE)
+        return "\n".join(self.cluster.kubectl(*show, *argv, check=False).stdout for argv in (
+            ("get", "pods", "-o", "wide"), ("get", "events"),
+            ("logs", "deployment/gobuildenv", "--all-containers", "--tail=40")))

@@ -1,0 +1,28 @@
+"""What an API server has to know of the operator before it is of use."""
+
+import re
+
+from .objects import condition
+from .tools import wait_for
+
+
+def split_crds(text):
+    """The CRDs of a manifest, and the rest: custom resources need the former first."""
+    documents = re.split(r"^---\s*$", text, flags=re.M)
+    crds = [d for d in documents if re.search(r"^kind: CustomResourceDefinition\s*$", d, re.M)]
+    return "---\n".join(crds), "---\n".join(d for d in documents if d not in crds and d.strip())
+
+
+def wait_for_crd(cluster):
+    """kubectl wait fails where the API server has not written any condition yet."""
+    path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/gobuildenvs.gobuildenv.dev"
+    wait_for("the CRD to be established", 60, lambda: condition(
+        cluster.api.get(path), "Established").get("status") == "True")
+
+
+def wait_for_ca_bundle(cluster):
+    def published():
+        found = cluster.get("mutatingwebhookconfigurations")["items"]
+        hooks = [h for c in found for h in c["webhooks"] if "gobuildenv" in h["name"]]
+        return hooks and all(h["clientConfig"].get("caBundle") for h in hooks)
+    wait_for("the caBundle of the webhooks", 60, published)
