@@ -50,7 +50,7 @@ class Kubectl(harness.Case):
     def test_apply_twice_changes_nothing(self):
         manifest = json.dumps(harness.environment(self.ns, "build", flags=["-trimpath"]))
         self.assertIn("created", self.cluster.apply(manifest))
-        self.kubectl("wait", "--for=condition=Ready", "gobuildenv/build", "--timeout=20s")
+        self.kubectl("wait", "--for=condition=Ready", "gobuildenv/build", "--timeout=60s")
         self.quiet()
         before, at = self.api.environment(self.ns, "build"), harness.now()
         self.assertIn("unchanged", self.cluster.apply(manifest))
@@ -104,15 +104,15 @@ class Kubectl(harness.Case):
         self.api.apply_environment(self.ns, "build")
         self.api.ready(self.ns, "build")
         self.assertTrue(revision_of(self.api.admitted(self.ns, asking("p", "build"))))
-        self.kubectl("delete", "gobuildenv", "build", "--timeout=10s")
-        self.kubectl("wait", "--for=delete", "gobuildenv/build", "--timeout=10s")
+        self.kubectl("delete", "gobuildenv", "build", "--timeout=30s")
+        self.kubectl("wait", "--for=delete", "gobuildenv/build", "--timeout=30s")
         gone = self.kubectl("get", "gobuildenv", "build", check=False)
         self.assertIn("NotFound", gone.stderr)
 
         def unchanged():
             status, answer, warnings = self.api.create_pod(self.ns, asking("p", "build"))
             return status == 201 and not revision_of(answer) and warnings
-        warnings = wait_for("pods to be left alone, with a warning", 10, unchanged)
+        warnings = wait_for("pods to be left alone, with a warning", 30, unchanged)
         self.assertIn("there is no GoBuildEnv build in namespace", warnings[0])
         # And the name can be used again, although what the old one owned may still be there.
         self.api.apply_environment(self.ns, "build")
@@ -145,8 +145,9 @@ class Kubectl(harness.Case):
         self.assertIsNone(self.api.environment(self.ns, "build"))
         # An edit is refused as well, and says which field to whoever reads the answer's causes.
         self.api.apply_environment(self.ns, "build")
-        _, answer, _ = self.api.request("PUT", f"{harness.environments(self.ns)}/build", {
-            **bad, "metadata": self.api.environment(self.ns, "build")["metadata"]})
+        self.api.ready(self.ns, "build")
+        _, answer = self.api.edit(f"{harness.environments(self.ns)}/build",
+                                  lambda found: found.update(spec=bad["spec"]))
         self.assertIn('admission webhook "gobuildenvs.gobuildenv.dev" denied', answer["message"])
         self.assertEqual([cause["field"] for cause in answer["details"]["causes"]],
                          ["spec.flags[1]"])
@@ -177,7 +178,7 @@ class Kubectl(harness.Case):
         def back():
             found = self.api.get(f"{config_maps(self.ns)}/build-{self.served()}")
             return found and found["metadata"]["uid"] != old["metadata"]["uid"] and found
-        new = wait_for("the revision's ConfigMap to be back", 10, back)
+        new = wait_for("the revision's ConfigMap to be back", 30, back)
         self.assertEqual(new["data"], old["data"])
         self.assertTrue(new["immutable"])
 
@@ -211,11 +212,11 @@ class Kubectl(harness.Case):
             found = self.api.get(f"{config_maps(self.ns)}/build-{current}")
             return (self.api.get(path) is None and current != first and found
                     and "evil" not in json.dumps(found["data"]))
-        wait_for("the forged ConfigMap to be gone and another name to serve", 20, replaced)
+        wait_for("the forged ConfigMap to be gone and another name to serve", 60, replaced)
         self.api.ready(self.ns, "build")
         self.assertEqual(revision_of(self.api.admitted(self.ns, asking("p", "build"))),
                          self.served())
-        notes = wait_for("an Event on the environment", 10,
+        notes = wait_for("an Event on the environment", 30,
                          lambda: self.api.events(self.ns, "RevisionTampered"))
         self.assertIn(f"build-{first}", notes["build"])
 
@@ -235,7 +236,7 @@ class Kubectl(harness.Case):
         self.api.ready(self.ns, "build")
         self.assertNotEqual(f"build-{self.served()}", name)
         self.assertEqual(self.api.get(f"{config_maps(self.ns)}/{name}"), foreign)
-        notes = wait_for("an Event on the environment", 10,
+        notes = wait_for("an Event on the environment", 30,
                          lambda: self.api.events(self.ns, "NameTaken"))
         self.assertIn(name, notes["build"])
 
@@ -254,7 +255,7 @@ class Kubectl(harness.Case):
                         and resolved["observedGeneration"] == found["metadata"]["generation"]):
                     return found
                 raise harness.Failure(json.dumps(found["status"]))
-            waiting = wait_for("ToolchainResolved=False", 20, says_so)
+            waiting = wait_for("ToolchainResolved=False", 60, says_so)
             resolved = condition(waiting, "ToolchainResolved")
             self.assertEqual(resolved["reason"], "ProxyUnreachable")
             self.assertIn(self.proxy, resolved["message"])
@@ -305,7 +306,7 @@ class Kubectl(harness.Case):
         self.assertEqual(self.operator.stop(), 0, self.operator.tail())
         at = harness.now()
         self.operator.start()
-        wait_for("the new process to lead", 30, self.operator.holds_lease)
+        wait_for("the new process to lead", 60, self.operator.holds_lease)
         time.sleep(3)
         self.assertEqual(self.cluster.writes(OPERATOR, at), [])
         # It does look: a new object is served.
