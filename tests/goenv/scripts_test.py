@@ -10,7 +10,6 @@ import json
 import os
 import pathlib
 import shutil
-import stat
 import subprocess
 import sys
 import tempfile
@@ -145,7 +144,7 @@ class Pod:
     def fake_toolchain(self, where=None):
         """A toolchain that shows its environment, one NAME=value a line, and its arguments."""
         for tool in ("go", "gofmt"):
-            write((where or self.toolchain) / "bin" / tool, f'#!/bin/sh\necho "ran $0 $*"\nenv\n', 0o755)
+            write((where or self.toolchain) / "bin" / tool, '#!/bin/sh\necho "ran $0 $*"\nenv\n', 0o755)
         return self
 
     def mount_launcher(self, where=None):
