@@ -122,11 +122,13 @@ tl::expected<std::unique_ptr<Connection>, TransportError> Connection::open(
   if (cancel.raised()) {
     return fail(Kind::Cancelled, "stopped");
   }
-  auto addresses = resolve(endpoint.host, endpoint.port, deadline);
+  const std::string& host = endpoint.tunnel ? endpoint.tunnel->host : endpoint.host;
+  const std::uint16_t port = endpoint.tunnel ? endpoint.tunnel->port : endpoint.port;
+  auto addresses = resolve(host, port, deadline);
   if (!addresses) {
     return tl::unexpected(addresses.error());
   }
-  TransportError last{Kind::Connect, fmt::format("host={} has no address", endpoint.host)};
+  TransportError last{Kind::Connect, fmt::format("host={} has no address", host)};
   for (const addrinfo* at = addresses->get(); at != nullptr; at = at->ai_next) {
     const int fd =
         socket(at->ai_family, at->ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC, at->ai_protocol);
@@ -148,17 +150,21 @@ tl::expected<std::unique_ptr<Connection>, TransportError> Connection::open(
         if (last.kind == Kind::Cancelled) {
           break;
         }
-        last.message = fmt::format("connecting to host={} port={} took too long", endpoint.host,
-                                   endpoint.port);
+        last.message = fmt::format("connecting to host={} port={} took too long", host, port);
         continue;
       }
       socklen_t size = sizeof code;
       getsockopt(fd, SOL_SOCKET, SO_ERROR, &code, &size);
     }
     if (code != 0) {
-      last = {Kind::Connect, fmt::format("cannot connect to host={} port={}: {}", endpoint.host,
-                                         endpoint.port, errno_text(code))};
+      last = {Kind::Connect,
+              fmt::format("cannot connect to host={} port={}: {}", host, port, errno_text(code))};
       continue;
+    }
+    if (endpoint.tunnel) {
+      if (auto done = connection->open_tunnel(endpoint, deadline); !done) {
+        return tl::unexpected(done.error());
+      }
     }
     if (endpoint.tls) {
       if (auto done = connection->handshake(endpoint, tls, deadline); !done) {
@@ -178,6 +184,45 @@ Connection::~Connection() {
     SSL_free(ssl_);
   }
   close(fd_);
+}
+
+tl::expected<void, TransportError> Connection::open_tunnel(const Endpoint& endpoint,
+                                                           Deadline deadline) {
+  constexpr std::size_t kMaxHead = 16384;
+  const Tunnel& tunnel = *endpoint.tunnel;
+  const bool v6 = endpoint.host.find(':') != std::string::npos;
+  const std::string target =
+      fmt::format(fmt::runtime(v6 ? "[{}]:{}" : "{}:{}"), endpoint.host, endpoint.port);
+  std::string request = fmt::format("CONNECT {0} HTTP/1.1\r\nHost: {0}\r\n", target);
+  if (!tunnel.authorization.empty()) {
+    request += fmt::format("Proxy-Authorization: {}\r\n", tunnel.authorization);
+  }
+  request += "\r\n";
+  if (auto sent = write_all(request, deadline); !sent) {
+    return sent;
+  }
+  const auto refused = [&](std::string_view why) {
+    return fail(Kind::Connect,
+                fmt::format("the HTTP proxy host={} port={} {}", tunnel.host, tunnel.port, why));
+  };
+  std::string head;
+  while (!head.ends_with("\r\n\r\n")) {
+    // Byte by byte: what follows the head belongs to the endpoint.
+    char byte = 0;
+    auto got = read_some(&byte, 1, deadline);
+    if (!got) {
+      return tl::unexpected(got.error());
+    }
+    if (*got == 0 || head.size() >= kMaxHead) {
+      return refused("gave no answer to CONNECT");
+    }
+    head += byte;
+  }
+  // "HTTP/1.1 200 …"
+  if (!head.starts_with("HTTP/1.") || head.size() < 12 || head[9] != '2') {
+    return refused(fmt::format("answered \"{}\" to CONNECT", head.substr(0, head.find('\r'))));
+  }
+  return {};
 }
 
 tl::expected<void, TransportError> Connection::handshake(const Endpoint& endpoint,

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <tl/expected.hpp>
@@ -33,12 +34,21 @@ class CancelSignal {
   std::atomic<bool> raised_{false};
 };
 
+/// An HTTP proxy on the way to an endpoint.
+struct Tunnel {
+  std::string host;  ///< as Endpoint::host
+  std::uint16_t port = 0;
+  std::string authorization;  ///< value of Proxy-Authorization; empty: none is sent
+};
+
 /// Where to connect.
 struct Endpoint {
   std::string host;  ///< name or address, IPv6 without brackets
   std::uint16_t port = 443;
   bool tls = true;
   std::string server_name;  ///< verified instead of `host` when not empty, and sent as SNI
+  /// Connect to this proxy, which then connects to the endpoint (CONNECT, RFC 9110 9.3.6).
+  std::optional<Tunnel> tunnel{};
 };
 
 class Connection {
@@ -64,6 +74,7 @@ class Connection {
 
  private:
   Connection(int fd, const CancelSignal& cancel) : fd_(fd), cancel_(cancel) {}
+  tl::expected<void, TransportError> open_tunnel(const Endpoint& endpoint, Deadline deadline);
   tl::expected<void, TransportError> handshake(const Endpoint& endpoint, const TlsContext& tls,
                                                Deadline deadline);
   tl::expected<void, TransportError> wait(short events, Deadline deadline) const;

@@ -19,8 +19,8 @@ bool one_line(std::string_view text) {
 tl::expected<std::string, TransportError> request_bytes(const HttpRequest& request,
                                                         std::string_view authority) {
   using Kind = TransportError::Kind;
-  if (!request.target.starts_with('/') || !one_line(request.target) ||
-      request.target.find(' ') != std::string::npos) {
+  const bool path = request.target.starts_with('/') || request.target.starts_with("http://");
+  if (!path || !one_line(request.target) || request.target.find(' ') != std::string::npos) {
     return tl::unexpected(TransportError{Kind::Protocol, "the request target is not a path"});
   }
   std::string out;
