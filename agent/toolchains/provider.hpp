@@ -24,8 +24,9 @@ struct ToolchainState {
   std::string h1;                 ///< Ready: its sum
   std::uint64_t bytes = 0;        ///< Fetching: downloaded; Ready: size on disk
   std::uint64_t total_bytes = 0;  ///< Fetching: of the download, 0 while unknown
-  /// Failed: a CamelCase word for conditions and Events. NotFound, ProxyUnreachable, SumMismatch,
-  /// SumdbUnreachable, SumdbForged, BadArchive, DiskFull, ReadOnlyDisk, DiskError, Stopped.
+  /// Failed: a CamelCase word for conditions and Events. NotFound, ProxyUnreachable,
+  /// NoProxyConfigured, SumMismatch, SumdbUnreachable, SumdbForged, BadArchive, DiskFull,
+  /// ReadOnlyDisk, DiskError, Stopped.
   std::string reason;
   std::string message;                ///< Failed: a sentence for people, no credentials
   kube::Clock::TimePoint retry_at{};  ///< Failed: nothing is tried before
@@ -48,7 +49,8 @@ class ToolchainProvider {
   virtual ToolchainState ensure(const ToolchainWant& want) = 0;
 
   /// ensure(), then waits until it is Ready or Failed, or until `deadline` (by the injected clock).
-  /// A failure whose cause may pass is waited through: it ends the wait only at the deadline.
+  /// A failure whose cause may pass is tried again meanwhile and ends the wait only at the
+  /// deadline.
   virtual ToolchainState wait(const ToolchainWant& want, kube::Clock::TimePoint deadline) = 0;
 
   /// Everything asked for since the start that is not Absent, in order of id.

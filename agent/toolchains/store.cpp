@@ -65,15 +65,18 @@ std::optional<StoredToolchain> read_stored(const std::string& root, const Toolch
 
 }  // namespace
 
-StoreError store_error(std::string_view doing, const std::string& path, std::error_code code) {
-  StoreError error{StoreError::Kind::Io,
-                   fmt::format("cannot {} {}: {}", doing, path, code.message())};
+StoreError store_error(std::string message, std::error_code code) {
+  StoreError error{StoreError::Kind::Io, std::move(message)};
   if (code == std::errc::no_space_on_device || code.value() == EDQUOT) {
     error.kind = StoreError::Kind::DiskFull;
   } else if (code == std::errc::read_only_file_system) {
     error.kind = StoreError::Kind::ReadOnly;
   }
   return error;
+}
+
+StoreError store_error(std::string_view doing, const std::string& path, std::error_code code) {
+  return store_error(fmt::format("cannot {} {}: {}", doing, path, code.message()), code);
 }
 
 Incoming::Incoming(Incoming&& other) noexcept : path_(std::exchange(other.path_, {})) {}

@@ -31,6 +31,9 @@ struct StoreError {
 [[nodiscard]] StoreError store_error(std::string_view doing, const std::string& path,
                                      std::error_code code);
 
+/// The same with a message that is there already.
+[[nodiscard]] StoreError store_error(std::string message, std::error_code code);
+
 /// Of record.json.
 struct ToolchainRecord {
   std::string h1;           ///< "h1:…", as the checksum database says it
