@@ -1,7 +1,9 @@
 #include "agent/csi/csi_server.hpp"
 
+#include <csi.grpc.pb.h>
 #include <fmt/format.h>
 #include <grpcpp/grpcpp.h>
+#include <pluginregistration.grpc.pb.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -10,9 +12,6 @@
 #include <cstring>
 #include <mutex>
 #include <utility>
-
-#include "csi.grpc.pb.h"
-#include "pluginregistration.grpc.pb.h"
 
 namespace gobuildenv::agent {
 namespace {

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <mutex>
 #include <utility>
 
 namespace gobuildenv::agent {
@@ -119,6 +118,7 @@ tl::expected<VolumeService::Source, CallError> VolumeService::make_source(
   auto folder = parts_.files.make_writable(spec.volume_id, kWritableFolder, spec.group);
   if (!folder) return fail(Code::Internal, std::move(folder.error()));
   source.path = std::move(*folder);
+  if (spec.scope != goenv::CacheScope::Pod) parts_.observer.not_shared(spec);
   return source;
 }
 

@@ -43,6 +43,8 @@ class VolumeObserver {
   VolumeObserver& operator=(const VolumeObserver&) = delete;
   /// The toolchain is not there yet; once a call, `why` says what it waits for.
   virtual void waiting(const VolumeSpec&, const std::string& /*why*/) {}
+  /// A cache of a shared scope was asked for, and the pod got one of its own.
+  virtual void not_shared(const VolumeSpec&) {}
   virtual void published(const VolumeRecord&) {}
   virtual void released(const VolumeRecord&) {}
 };

@@ -122,8 +122,8 @@ tl::expected<void, std::string> read_toolchain(const PublishCall& call, VolumeSp
   if (text.empty() && spec.kind != VolumeKind::Toolchain) return {};
   const auto version = goenv::parse_version(text);
   if (!version) {
-    return unexpected(
-        fmt::format("volumeAttributes.toolchain: {}: {}", shown(text), version.error()));
+    return unexpected(fmt::format(
+        "volumeAttributes.toolchain: {}; write a release such as \"1.22.3\"", shown(text)));
   }
   if (version->is_range()) {
     return unexpected(fmt::format(

@@ -1,0 +1,287 @@
+#include "agent/node/node_agent.hpp"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+#include <sys/stat.h>
+
+#include <atomic>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <set>
+#include <thread>
+#include <utility>
+
+#include "agent/collector/fd.hpp"
+#include "agent/collector/trash_emptier.hpp"
+#include "agent/csi/mounter.hpp"
+#include "agent/csi/private_parts.hpp"
+#include "agent/csi/recover_volumes.hpp"
+#include "agent/csi/volume_registry.hpp"
+#include "agent/csi/volume_service.hpp"
+#include "agent/node/environment_record.hpp"
+#include "agent/node/volume_reporter.hpp"
+#include "goenv/names.hpp"
+#include "kube/informer.hpp"
+#include "kube/object_meta.hpp"
+
+namespace gobuildenv::agent {
+namespace {
+
+const kube::ResourceType kGoBuildEnvType{"gobuildenv.dev", "v1alpha1", "gobuildenvs", "GoBuildEnv",
+                                         true};
+const kube::ResourceType kNamespaceType{"", "v1", "namespaces", "Namespace", false};
+constexpr std::chrono::seconds kNamespaceTimeout{5};
+
+std::string default_socket(const std::string& kubelet_dir) {
+  return fmt::format("{}/plugins/{}/csi.sock", kubelet_dir, goenv::kCsiDriver);
+}
+
+tl::expected<void, std::string> make_folder(const std::string& path, unsigned mode) {
+  std::error_code error;
+  std::filesystem::create_directories(path, error);
+  if (error) return tl::unexpected(fmt::format("cannot make {}: {}", path, error.message()));
+  if (mode != 0 && ::chmod(path.c_str(), mode) != 0) {
+    return tl::unexpected(fmt::format("cannot set the mode of {}: {}", path, ::strerror(errno)));
+  }
+  return {};
+}
+
+void report_emptied(const collector::EmptyReport& report) {
+  if (report.failed == 0) {
+    spdlog::info("trash emptied entries={}", report.entries);
+  } else {
+    spdlog::warn("trash cannot be emptied entries={} left={} error=\"{}\"", report.entries,
+                 report.failed, report.error);
+  }
+}
+
+kube::InformerOptions watch_environments() {
+  kube::InformerOptions options;
+  options.type = kGoBuildEnvType;
+  return options;
+}
+
+}  // namespace
+
+/// The parts that need a cluster.
+struct ClusterSide {
+  ClusterSide(kube::Client& client_in, NodeAgentEdges& edges, const NodeAgentOptions& options,
+              const NodePlatform& platform)
+      : client(client_in),
+        environments(
+            {client, edges.clock, edges.random, &edges.metrics}, watch_environments(),
+            [platform](std::string_view json) { return decode_environment(json, platform); }),
+        events(client, event_options(options), edges.clock, edges.random) {}
+
+  static kube::EventRecorderOptions event_options(const NodeAgentOptions& options) {
+    kube::EventRecorderOptions out;
+    out.series.controller = "gobuildenv.dev/agent";
+    out.series.instance = options.pod_name.empty() ? options.node_name : options.pod_name;
+    return out;
+  }
+
+  /// Asked each time: a namespace that was made again has another uid.
+  std::string namespace_uid(const std::string& name) {
+    const auto json = client.get(kNamespaceType, {{}, name},
+                                 std::chrono::steady_clock::now() + kNamespaceTimeout);
+    if (!json) return {};
+    const auto identity = kube::decode_identity(*json);
+    return identity ? identity->meta.uid : std::string();
+  }
+
+  kube::Client& client;
+  kube::Informer<EnvironmentRecord> environments;
+  kube::EventWriter events;
+};
+
+struct NodeAgent::Impl {
+  Impl(NodeAgentOptions given, NodeAgentEdges given_edges)
+      : options(std::move(given)), edges(std::move(given_edges)), platform(this_platform()) {}
+
+  tl::expected<void, std::string> open() {
+    if (options.socket.empty()) options.socket = default_socket(options.kubelet_dir);
+    const std::string pods_dir = options.kubelet_dir + "/pods";
+    // Nobody but root may reach the pods' private parts from outside their mounts.
+    if (auto made = make_folder(options.root, 0700); !made) return made;
+    auto parts = PrivateParts::open(options.root);
+    if (!parts) return tl::unexpected(std::move(parts.error()));
+    files.emplace(std::move(*parts));
+    std::vector<std::string> unreadable;
+    auto opened = VolumeRegistry::open(options.root, unreadable);
+    if (!opened) return tl::unexpected(std::move(opened.error()));
+    registry = std::move(*opened);
+    for (const std::string& one : unreadable) {
+      spdlog::warn("volume record dropped, it cannot be read record=\"{}\"", one);
+    }
+    std::error_code error;
+    auto real_pods_dir = std::filesystem::weakly_canonical(pods_dir, error).string();
+    if (error) return tl::unexpected(fmt::format("{}: {}", pods_dir, error.message()));
+    const auto recovered = recover_volumes(*registry, *files, options.root, real_pods_dir);
+    if (!recovered) return tl::unexpected(recovered.error());
+    for (const std::string& note : recovered->notes) spdlog::warn("{}", note);
+    mounter = make_kernel_mounter(options.root, pods_dir);
+    if (edges.client != nullptr) cluster.emplace(*edges.client, edges, options, platform);
+    reporter.emplace(cluster ? &cluster->events : nullptr, edges.metrics, *registry, [this] {
+      if (emptier) emptier->wake();
+    });
+    VolumeServiceOptions service_options;
+    service_options.root = options.root;
+    service_options.pods_dir = pods_dir;
+    service_options.wait = options.volume_wait;
+    volumes.emplace(std::move(service_options),
+                    VolumeService::Parts{*registry, *files, *mounter, edges.toolchains,
+                                         [this](const VolumeSpec& spec) { return want(spec); },
+                                         edges.clock, *reporter});
+    return {};
+  }
+
+  tl::expected<ToolchainWant, WantError> want(const VolumeSpec& spec) {
+    EnvironmentRecord any;
+    WantFacts facts{spec, nullptr, true, {}, platform};
+    if (!cluster) {
+      if (spec.toolchain) any.versions.push_back(*spec.toolchain);
+      facts.environment = &any;
+      return decide_want(facts);
+    }
+    const auto found = cluster->environments.get({spec.pod.ns, spec.environment});
+    facts.environment = found.get();
+    facts.synced = cluster->environments.has_synced();
+    if (found && !found->pinned.empty()) {
+      facts.namespace_uid = cluster->namespace_uid(spec.pod.ns);
+    }
+    return decide_want(facts);
+  }
+
+  /// Every toolchain that new pods would get. Pinned ones are fetched when a pod asks: they are
+  /// private to their namespace, and few.
+  void prefetch() {
+    std::set<ToolchainWant> wanted;
+    for (const auto& record : cluster->environments.list()) {
+      if (!record->pinned.empty()) continue;
+      for (const goenv::GoVersion& version : record->prefetch) {
+        wanted.insert(ToolchainWant{{version, platform.os, platform.arch}, std::nullopt});
+      }
+    }
+    for (const ToolchainWant& one : wanted) edges.toolchains.ensure(one);
+  }
+
+  void run_prefetch() {
+    while (!stopping.stopped()) {
+      if (cluster->environments.has_synced()) prefetch();
+      std::unique_lock lock(wake_mutex);
+      const auto until = edges.clock.now() + options.prefetch_interval;
+      while (!changed && !stopping.stopped() && edges.clock.now() < until) {
+        edges.clock.wait_until(lock, wake, until);
+      }
+      changed = false;
+    }
+  }
+
+  void notice_change() {
+    {
+      const std::lock_guard lock(wake_mutex);
+      changed = true;
+    }
+    wake.notify_all();
+  }
+
+  tl::expected<void, std::string> start() {
+    const std::filesystem::path socket(options.socket);
+    const std::string registry_dir = options.kubelet_dir + "/plugins_registry";
+    for (const std::string& folder : {socket.parent_path().string(), registry_dir}) {
+      if (auto made = make_folder(folder, 0); !made) return made;
+    }
+    const auto root = collector::open_trusted_folder(options.root);
+    if (!root) {
+      return tl::unexpected(
+          fmt::format("cannot open {}: {}", options.root, root.error().message()));
+    }
+    started = true;
+    emptier.emplace(*root, collector::TrashEmptier::kDefaultRate, report_emptied);
+    if (cluster) {
+      cluster->environments.add_handler([this](const auto&) { notice_change(); });
+      cluster->environments.start();
+      prefetcher = std::thread([this] { run_prefetch(); });
+    }
+    CsiServerOptions server_options;
+    server_options.driver_name = std::string(goenv::kCsiDriver);
+    server_options.driver_version = options.version;
+    server_options.node_name = options.node_name;
+    server_options.socket = options.socket;
+    server_options.registry_dir = registry_dir;
+    server_options.observed = [this](const char* method, const char* code, double seconds) {
+      reporter->call(method, code, seconds);
+    };
+    auto opened = CsiServer::start(std::move(server_options), *volumes, edges.clock);
+    if (!opened) return tl::unexpected(std::move(opened.error()));
+    server = std::move(*opened);
+    serving = server.get();
+    return {};
+  }
+
+  void stop(std::chrono::milliseconds grace) {
+    if (!std::exchange(started, false)) return;
+    if (server) server->stop(grace);
+    stopping.stop();
+    notice_change();
+    if (prefetcher.joinable()) prefetcher.join();
+    if (cluster) {
+      cluster->environments.request_stop();
+      cluster->environments.join();
+      cluster->events.stop();
+    }
+    emptier.reset();
+  }
+
+  NodeAgentOptions options;
+  NodeAgentEdges edges;
+  const NodePlatform platform;
+  std::optional<PrivateParts> files;
+  std::unique_ptr<VolumeRegistry> registry;
+  std::unique_ptr<Mounter> mounter;
+  std::optional<ClusterSide> cluster;
+  std::optional<VolumeReporter> reporter;
+  std::optional<VolumeService> volumes;
+  std::optional<collector::TrashEmptier> emptier;
+  std::unique_ptr<CsiServer> server;
+  std::atomic<CsiServer*> serving{nullptr};  ///< for probes, which ask from their own thread
+  kube::StopSignal stopping;
+  std::mutex wake_mutex;
+  std::condition_variable wake;
+  bool changed = false;
+  bool started = false;
+  std::thread prefetcher;
+};
+
+NodeAgent::NodeAgent(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+NodeAgent::~NodeAgent() { stop(std::chrono::milliseconds(0)); }
+
+tl::expected<std::unique_ptr<NodeAgent>, std::string> NodeAgent::open(NodeAgentOptions options,
+                                                                      NodeAgentEdges edges) {
+  auto impl = std::make_unique<Impl>(std::move(options), std::move(edges));
+  if (auto opened = impl->open(); !opened) return tl::unexpected(std::move(opened.error()));
+  return std::unique_ptr<NodeAgent>(new NodeAgent(std::move(impl)));
+}
+
+tl::expected<void, std::string> NodeAgent::start() { return impl_->start(); }
+
+void NodeAgent::stop(std::chrono::milliseconds grace) { impl_->stop(grace); }
+
+void NodeAgent::add_checks(kube::HealthChecks& ready) {
+  ready.add("csi", [this]() -> std::optional<std::string> {
+    const CsiServer* server = impl_->serving;
+    if (server == nullptr) return "the CSI service has not started";
+    const Registration seen = server->registration();
+    if (seen.registered) return std::nullopt;
+    if (!seen.error.empty()) return "the kubelet refused the driver: " + seen.error;
+    return "the kubelet has not registered the driver yet";
+  });
+  if (!impl_->cluster) return;
+  ready.add("environments", [this]() -> std::optional<std::string> {
+    if (impl_->cluster->environments.has_synced()) return std::nullopt;
+    return "GoBuildEnvs have not been listed yet";
+  });
+}
+
+}  // namespace gobuildenv::agent

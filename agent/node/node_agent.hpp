@@ -1,0 +1,69 @@
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <tl/expected.hpp>
+
+#include "agent/csi/csi_server.hpp"
+#include "agent/toolchains/provider.hpp"
+#include "kube/client.hpp"
+#include "kube/clock.hpp"
+#include "kube/health.hpp"
+#include "kube/metrics.hpp"
+
+/// The node agent: toolchains in the store, volumes for pods, and what ties both to the cluster's
+/// GoBuildEnvs.
+namespace gobuildenv::agent {
+
+struct NodeAgentOptions {
+  std::string root;         ///< absolute, resolved; exists
+  std::string kubelet_dir;  ///< absolute, as the kubelet is told (--root-dir); exists
+  std::string node_name;
+  std::string version;   ///< of this build, for CSI
+  std::string socket;    ///< empty: <kubelet_dir>/plugins/gobuildenv.dev/csi.sock
+  std::string pod_name;  ///< of the agent, for Events; may be empty
+  std::chrono::seconds volume_wait{90};
+  /// Wanted toolchains are looked at again this often: failed fetches, files somebody removed.
+  std::chrono::seconds prefetch_interval{30};
+};
+
+/// What it works with; all of it outlives the agent.
+struct NodeAgentEdges {
+  ToolchainProvider& toolchains;
+  kube::Clock& clock;
+  kube::Metrics& metrics;
+  kube::Random random;
+  /// Null: there is no cluster to ask; volumes get whatever release they name, nothing is fetched
+  /// ahead and no Events are written.
+  kube::Client* client = nullptr;
+};
+
+class NodeAgent {
+ public:
+  /// Opens the root and brings volumes and mounts together. Nothing is served yet. Error: what is
+  /// wrong with which folder.
+  static tl::expected<std::unique_ptr<NodeAgent>, std::string> open(NodeAgentOptions options,
+                                                                    NodeAgentEdges edges);
+  ~NodeAgent();
+  NodeAgent(const NodeAgent&) = delete;
+  NodeAgent& operator=(const NodeAgent&) = delete;
+
+  /// Starts watching, fetching, emptying the trash, and serving the kubelet.
+  tl::expected<void, std::string> start();
+  /// Ends everything that start() started; calls in progress are given `grace`.
+  void stop(std::chrono::milliseconds grace);
+
+  /// The agent outlives what asks them. readyz: "csi" (the kubelet has registered us),
+  /// "environments" (the first list has come).
+  void add_checks(kube::HealthChecks& ready);
+
+ private:
+  struct Impl;
+  explicit NodeAgent(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace gobuildenv::agent

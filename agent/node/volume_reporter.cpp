@@ -1,0 +1,108 @@
+#include "agent/node/volume_reporter.hpp"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include <array>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "goenv/enum_names.hpp"
+
+namespace gobuildenv::agent {
+namespace {
+
+const kube::ResourceType kPodType{"", "v1", "pods", "Pod", true};
+/// From what a bind mount takes to the longest wait for a toolchain.
+const std::vector<double> kSeconds{0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25,
+                                   0.5,   1,      2.5,   5,    10,    30,   60,  90};
+constexpr std::array kKinds{VolumeKind::Toolchain, VolumeKind::Modules, VolumeKind::Build};
+
+}  // namespace
+
+VolumeReporter::VolumeReporter(kube::EventRecorder* events, kube::Metrics& metrics,
+                               const VolumeRegistry& registry, std::function<void()> on_release)
+    : events_(events),
+      metrics_(metrics),
+      on_release_(std::move(on_release)),
+      waits_(metrics.counter("gobuildenv_csi_toolchain_waits_total",
+                             "Volumes that had to wait for their toolchain.")),
+      unavailable_(metrics.counter("gobuildenv_csi_unavailable_volumes_total",
+                                   "Volumes published empty: the toolchain did not come.")) {
+  std::array<kube::Gauge, kKinds.size()> gauges;
+  for (std::size_t i = 0; i < kKinds.size(); ++i) {
+    gauges[i] = metrics.gauge("gobuildenv_csi_volumes", "Volumes published on this node.",
+                              {{"kind", std::string(to_string(kKinds[i]))}});
+  }
+  collector_ = metrics.add_collector([gauges, &registry] {
+    std::array<double, kKinds.size()> counts{};
+    for (const VolumeRecord& record : registry.records()) {
+      ++counts[static_cast<std::size_t>(record.kind)];
+    }
+    for (std::size_t i = 0; i < counts.size(); ++i) gauges[i].set(counts[i]);
+  });
+}
+
+void VolumeReporter::waiting(const VolumeSpec& spec, const std::string& why) {
+  waits_.add();
+  spdlog::info("volume waits for its toolchain pod={}/{} volume={} why=\"{}\"", spec.pod.ns,
+               spec.pod.name, spec.volume_id, why);
+  event(spec.pod, false, "ToolchainPending", "Waiting for the Go toolchain: " + why);
+}
+
+void VolumeReporter::not_shared(const VolumeSpec& spec) {
+  spdlog::info(
+      "cache is the pod's own, shared caches are not served by this version pod={}/{} "
+      "volume={} kind={} scope={}",
+      spec.pod.ns, spec.pod.name, spec.volume_id, to_string(spec.kind),
+      goenv::enum_name(spec.scope));
+}
+
+void VolumeReporter::published(const VolumeRecord& record) {
+  if (record.unavailable.empty()) {
+    spdlog::info("volume published kind={} pod={}/{} volume={} toolchain={}",
+                 to_string(record.kind), record.pod.ns, record.pod.name, record.volume_id,
+                 record.toolchain);
+    return;
+  }
+  unavailable_.add();
+  spdlog::warn("volume published without a toolchain pod={}/{} volume={} toolchain={} why=\"{}\"",
+               record.pod.ns, record.pod.name, record.volume_id, record.toolchain,
+               record.unavailable);
+  event(record.pod, true, "ToolchainUnavailable",
+        fmt::format("go{} is not available on this node, builds will exit with 78: {}",
+                    record.toolchain, record.unavailable));
+}
+
+void VolumeReporter::released(const VolumeRecord& record) {
+  spdlog::info("volume released kind={} pod={}/{} volume={}", to_string(record.kind), record.pod.ns,
+               record.pod.name, record.volume_id);
+}
+
+void VolumeReporter::call(const char* method, const char* code, double seconds) {
+  metrics_
+      .counter("gobuildenv_csi_calls_total", "Calls of the kubelet, by outcome.",
+               {{"method", method}, {"code", code}})
+      .add();
+  metrics_
+      .histogram("gobuildenv_csi_call_seconds", "Duration of the kubelet's calls.", kSeconds,
+                 {{"method", method}})
+      .observe(seconds);
+}
+
+void VolumeReporter::event(const PodIdentity& pod, bool warning, const char* reason,
+                           std::string note) {
+  if (events_ == nullptr) return;
+  kube::Event event;
+  event.type = kPodType;
+  event.key = {pod.ns, pod.name};
+  event.uid = pod.uid;
+  event.warning = warning;
+  event.reason = reason;
+  event.action = "MountToolchain";
+  event.note = std::move(note);
+  events_->record(std::move(event));
+}
+
+}  // namespace gobuildenv::agent

@@ -1,0 +1,38 @@
+#pragma once
+
+#include <functional>
+
+#include "agent/csi/volume_service.hpp"
+#include "kube/events.hpp"
+#include "kube/metrics.hpp"
+
+namespace gobuildenv::agent {
+
+/// Tells people what happens to volumes: the log, Events on the pod, counters.
+class VolumeReporter final : public VolumeObserver {
+ public:
+  /// `events` may be null. `registry` is asked for counts at each scrape. All outlive it.
+  /// `on_release` is called after each volume that is gone: there is something in the trash.
+  VolumeReporter(kube::EventRecorder* events, kube::Metrics& metrics,
+                 const VolumeRegistry& registry, std::function<void()> on_release);
+
+  void waiting(const VolumeSpec& spec, const std::string& why) override;
+  void not_shared(const VolumeSpec& spec) override;
+  void published(const VolumeRecord& record) override;
+  void released(const VolumeRecord& record) override;
+
+  /// For CsiServerOptions::observed.
+  void call(const char* method, const char* code, double seconds);
+
+ private:
+  void event(const PodIdentity& pod, bool warning, const char* reason, std::string note);
+
+  kube::EventRecorder* events_;
+  kube::Metrics& metrics_;
+  std::function<void()> on_release_;
+  kube::Counter waits_;
+  kube::Counter unavailable_;
+  kube::Metrics::Registration collector_;
+};
+
+}  // namespace gobuildenv::agent

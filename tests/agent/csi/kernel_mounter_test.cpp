@@ -1,0 +1,299 @@
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdlib>
+#include <filesystem>
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "agent/csi/mount_table.hpp"
+#include "agent/csi/mounter.hpp"
+#include "agent/csi/recover_volumes.hpp"
+#include "agent/csi/volume_service.hpp"
+#include "tests/agent/csi/calls.hpp"
+#include "tests/agent/csi/fakes.hpp"
+#include "tests/agent/temp_folder.hpp"
+
+/// Real mounts, in a mount namespace of the test's own.
+namespace gobuildenv::agent {
+namespace {
+
+namespace fs = std::filesystem;
+using namespace gobuildenv::agent::testing;  // NOLINT(google-build-using-namespace)
+
+constexpr const char* kGoroot = "toolchains/go1.22.3.linux-amd64/h1-abc/goroot";
+constexpr const char* kUnit = "toolchains/go1.22.3.linux-amd64/h1-abc";
+
+/// Once a process: all mounts of these tests vanish with it.
+bool own_mounts() {
+  static const bool have =
+      ::unshare(CLONE_NEWNS) == 0 && ::mount("", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0;
+  return have;
+}
+
+class KernelMounterTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (!own_mounts()) GTEST_SKIP() << "needs root and mount namespaces";
+    // The kubelet's folder is shared with containers on a real node.
+    ASSERT_EQ(::mount(top_.path().c_str(), top_.path().c_str(), nullptr, MS_BIND, nullptr), 0);
+    ASSERT_EQ(::mount("", top_.path().c_str(), nullptr, MS_SHARED, nullptr), 0);
+    fs::create_directories(root());
+    fs::create_directories(pods());
+    write_file(root() + "/" + kGoroot + "/bin/go", "#!/bin/true\n");
+    write_file(root() + "/pods/csi-2/upper/there", "x");
+    mounter_ = make_kernel_mounter(root(), pods());
+  }
+  void TearDown() override {
+    while (::umount2(top_.path().c_str(), MNT_DETACH) == 0) {
+    }
+  }
+
+  std::string root() { return top_.path("root"); }
+  std::string pods() { return top_.path("pods"); }
+  /// A place as the kubelet prepares it.
+  std::string place(const std::string& uid, const std::string& volume) {
+    const std::string target = target_of(uid, volume);
+    fs::create_directories(fs::path(pods() + "/" + target).parent_path());
+    return target;
+  }
+
+  TempFolder top_;
+  std::unique_ptr<Mounter> mounter_;
+};
+
+TEST_F(KernelMounterTest, MountsReadOnly) {
+  const std::string target = place("u1", "go");
+  EXPECT_FALSE(mounter_->is_mounted(target).value());
+  ASSERT_TRUE(mounter_->bind(kGoroot, target, true));
+  EXPECT_TRUE(mounter_->is_mounted(target).value());
+  EXPECT_TRUE(fs::exists(pods() + "/" + target + "/bin/go"));
+  EXPECT_LT(::open((pods() + "/" + target + "/new").c_str(), O_CREAT | O_WRONLY, 0600), 0);
+  EXPECT_EQ(errno, EROFS);
+  // The store itself stays writable for the agent.
+  write_file(root() + "/" + kGoroot + "/later", "x");
+  EXPECT_TRUE(fs::exists(pods() + "/" + target + "/later"));
+  ASSERT_TRUE(mounter_->unmount(target));
+  EXPECT_FALSE(fs::exists(pods() + "/" + target));
+  EXPECT_TRUE(fs::exists(root() + "/" + kGoroot + "/bin/go"));
+  ASSERT_TRUE(mounter_->unmount(target)) << "again";
+}
+
+TEST_F(KernelMounterTest, MountsWritableWithoutDevicesAndSetuid) {
+  const std::string target = place("u1", "cache");
+  ASSERT_TRUE(mounter_->bind("pods/csi-2/upper", target, false));
+  write_file(pods() + "/" + target + "/new", "x");
+  EXPECT_EQ(read_file(root() + "/pods/csi-2/upper/new"), "x");
+  const std::string device = pods() + "/" + target + "/null";
+  if (::mknod(device.c_str(), S_IFCHR | 0666, makedev(1, 3)) == 0) {
+    EXPECT_LT(::open(device.c_str(), O_RDONLY), 0);
+    EXPECT_EQ(errno, EACCES);
+  }
+  const std::string text = read_file("/proc/self/mountinfo");
+  const auto at = text.find("kubernetes.io~csi/cache/mount ");
+  ASSERT_NE(at, std::string::npos);
+  const std::string options = text.substr(at, text.find('\n', at) - at);
+  EXPECT_NE(options.find("nosuid"), std::string::npos) << options;
+  EXPECT_NE(options.find("nodev"), std::string::npos) << options;
+  ASSERT_TRUE(mounter_->unmount(target));
+}
+
+TEST_F(KernelMounterTest, UnmountsHoweverManyAreThere) {
+  const std::string target = place("u1", "go");
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(mounter_->bind(kGoroot, target, true));
+  ASSERT_TRUE(mounter_->unmount(target));
+  EXPECT_FALSE(fs::exists(pods() + "/" + target));
+}
+
+TEST_F(KernelMounterTest, SaysWhatIsMissing) {
+  const std::string target = place("u1", "go");
+  EXPECT_EQ(mounter_->bind("toolchains/none/goroot", target, true).error().kind,
+            MountError::Kind::SourceMissing);
+  EXPECT_FALSE(fs::exists(pods() + "/" + target));
+  EXPECT_EQ(mounter_->bind(kGoroot, target_of("u9", "go"), true).error().kind,
+            MountError::Kind::PodMissing);
+  EXPECT_FALSE(mounter_->is_mounted(target_of("u9", "go")).value());
+  EXPECT_TRUE(mounter_->unmount(target_of("u9", "go")));
+}
+
+TEST_F(KernelMounterTest, SaysThatAVolumeIsBusy) {
+  const std::string target = place("u1", "go");
+  ASSERT_TRUE(mounter_->bind(kGoroot, target, true));
+  const int held = ::open((pods() + "/" + target + "/bin").c_str(), O_RDONLY | O_DIRECTORY);
+  ASSERT_GE(held, 0);
+  EXPECT_EQ(mounter_->unmount(target).error().kind, MountError::Kind::Busy);
+  EXPECT_TRUE(mounter_->is_mounted(target).value());
+  ::close(held);
+  ASSERT_TRUE(mounter_->unmount(target));
+}
+
+TEST_F(KernelMounterTest, FollowsNoLink) {
+  const fs::path outside = top_.path("outside");
+  fs::create_directories(outside / "v");
+  fs::create_directory_symlink(root() + "/" + kGoroot, root() + "/link");
+  const std::string target = place("u1", "go");
+  EXPECT_FALSE(mounter_->bind("link", target, true));
+  fs::create_directories(pods() + "/u2/volumes");
+  fs::create_directory_symlink(outside, pods() + "/u2/volumes/kubernetes.io~csi");
+  EXPECT_FALSE(mounter_->bind(kGoroot, target_of("u2", "v"), true));
+  EXPECT_FALSE(fs::exists(outside / "v" / "mount"));
+  // The last folder itself: a link there is not followed either.
+  fs::create_directory_symlink(outside, pods() + "/" + target);
+  EXPECT_FALSE(mounter_->bind(kGoroot, target, true));
+  EXPECT_FALSE(mounter_->unmount(target));
+  EXPECT_TRUE(fs::exists(outside / "v"));
+}
+
+/// What a child of the kill test uses; built anew after every death, as the agent is.
+struct Agent {
+  Agent(const std::string& root, const std::string& pods, StepHook hook = {})
+      : mounter(make_kernel_mounter(root, pods)),
+        files(PrivateParts::open(root).value()),
+        registry(VolumeRegistry::open(root, unreadable).value()),
+        provider(clock),
+        service(options(root, pods, std::move(hook)),
+                {*registry, files, *mounter, provider, want_of, clock, observer}) {
+    provider.on_state = [root](const auto&) { return ready(root + "/" + kGoroot); };
+  }
+  static VolumeServiceOptions options(const std::string& root, const std::string& pods,
+                                      StepHook hook) {
+    VolumeServiceOptions out;
+    out.root = root;
+    out.pods_dir = pods;
+    out.hook = std::move(hook);
+    return out;
+  }
+  std::vector<std::string> unreadable;
+  kube::FakeClock clock;
+  std::unique_ptr<Mounter> mounter;
+  PrivateParts files;
+  std::unique_ptr<VolumeRegistry> registry;
+  ScriptedProvider provider;
+  VolumeObserver observer;
+  VolumeService service;
+};
+
+struct Volume {
+  PublishCall call;
+  std::string target;
+};
+
+/// Killed at a random step, 500 times: after every restart each mount of ours has a record with the
+/// same source, counts are those of the records, and no private part is without a record.
+TEST_F(KernelMounterTest, CountsAreExactHoweverOftenItIsKilled) {
+  std::vector<Volume> volumes;
+  for (int i = 0; i < 6; ++i) {
+    const std::string uid = "uid-" + std::to_string(i / 2);
+    Volume one;
+    one.call = i % 2 == 0 ? toolchain_call(pods()) : cache_call(pods());
+    one.call.volume_id = "csi-kill-" + std::to_string(i);
+    one.call.attributes["csi.storage.k8s.io/pod.uid"] = uid;
+    one.target = place(uid, "v" + std::to_string(i));
+    one.call.target_path = pods() + "/" + one.target;
+    volumes.push_back(std::move(one));
+  }
+  fs::remove_all(root() + "/pods");
+  std::mt19937 random(20'261'122);  // NOLINT(cert-msc51-cpp): repeatable
+  const auto pick = [&](std::size_t below) { return random() % below; };
+
+  for (int round = 0; round < 500; ++round) {
+    const std::size_t steps = 1 + pick(20);
+    const auto seed = static_cast<std::uint32_t>(random());
+    const pid_t child = ::fork();
+    ASSERT_GE(child, 0);
+    if (child == 0) {
+      std::size_t left = steps;
+      Agent agent(root(), pods(), [&left](std::string_view) {
+        if (--left == 0) ::_exit(9);
+      });
+      std::mt19937 dice(seed);
+      for (int i = 0; i < 100; ++i) {
+        const Volume& one = volumes[dice() % volumes.size()];
+        const bool done =
+            dice() % 2 == 0
+                ? agent.service.publish(one.call, {}).has_value()
+                : agent.service.unpublish(one.call.volume_id, one.call.target_path).has_value();
+        if (!done) ::_exit(1);
+      }
+      ::_exit(0);
+    }
+    int status = 0;
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+    ASSERT_TRUE(WIFEXITED(status));
+    ASSERT_NE(WEXITSTATUS(status), 1) << "a call failed in round " << round;
+
+    Agent agent(root(), pods());
+    ASSERT_TRUE(agent.unreadable.empty());
+    const auto recovered = recover_volumes(*agent.registry, agent.files, root(), pods());
+    ASSERT_TRUE(recovered) << recovered.error();
+    const auto mounts =
+        mounted_volumes(parse_mountinfo(read_file("/proc/self/mountinfo")), root(), pods());
+    std::size_t toolchains = 0;
+    for (const VolumeRecord& record : agent.registry->records()) {
+      toolchains += record.unit() == kUnit ? 1U : 0U;
+    }
+    ASSERT_EQ(agent.registry->uses(kUnit), toolchains);
+    for (const MountedVolume& mount : mounts) {
+      bool counted = false;
+      for (const VolumeRecord& record : agent.registry->records()) {
+        counted = counted || (record.target == mount.target && record.source == mount.source);
+      }
+      ASSERT_TRUE(counted) << "round " << round << ": " << mount.target;
+    }
+    for (const std::string& id : agent.files.list()) {
+      ASSERT_TRUE(agent.registry->find(id)) << "round " << round << ": " << id;
+    }
+  }
+  Agent agent(root(), pods());
+  for (const Volume& one : volumes) {
+    ASSERT_TRUE(agent.service.unpublish(one.call.volume_id, one.call.target_path));
+    EXPECT_FALSE(fs::exists(one.call.target_path));
+  }
+  EXPECT_TRUE(agent.registry->records().empty());
+  EXPECT_TRUE(agent.files.list().empty());
+  EXPECT_TRUE(
+      mounted_volumes(parse_mountinfo(read_file("/proc/self/mountinfo")), root(), pods()).empty());
+}
+
+TEST_F(KernelMounterTest, AfterARebootNothingIsCountedForPodsThatAreGone) {
+  Agent agent(root(), pods());
+  PublishCall call = toolchain_call(pods());
+  place(kUid, "gobuildenv-toolchain");
+  ASSERT_TRUE(agent.service.publish(call, {}));
+  // A reboot takes the mounts, the kubelet then removes the pod.
+  ASSERT_TRUE(agent.mounter->unmount(call.target_path.substr(pods().size() + 1)));
+  ASSERT_TRUE(recover_volumes(*agent.registry, agent.files, root(), pods()));
+  EXPECT_EQ(agent.registry->uses(kUnit), 1U) << "the pod's containers may start again";
+  fs::remove_all(pods() + "/" + kUid);
+  ASSERT_TRUE(recover_volumes(*agent.registry, agent.files, root(), pods()));
+  EXPECT_EQ(agent.registry->uses(kUnit), 0U);
+  EXPECT_TRUE(agent.registry->records().empty());
+}
+
+TEST_F(KernelMounterTest, AMountWhoseRecordWasLostIsCountedAgain) {
+  place(kUid, "gobuildenv-toolchain");
+  const PublishCall call = toolchain_call(pods());
+  {
+    Agent agent(root(), pods());
+    ASSERT_TRUE(agent.service.publish(call, {}));
+  }
+  fs::remove_all(root() + "/volumes");
+  Agent agent(root(), pods());
+  const auto recovered = recover_volumes(*agent.registry, agent.files, root(), pods());
+  ASSERT_TRUE(recovered) << recovered.error();
+  EXPECT_EQ(recovered->notes.size(), 2U);  // and the stray folder of pods/
+  EXPECT_EQ(agent.registry->uses(kUnit), 1U);
+}
+
+}  // namespace
+}  // namespace gobuildenv::agent

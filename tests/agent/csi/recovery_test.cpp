@@ -1,0 +1,187 @@
+#include "agent/csi/recovery.hpp"
+
+#include <gtest/gtest.h>
+#include <rapidcheck.h>
+#include <rapidcheck/gtest.h>
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "crds/digest.hpp"
+#include "tests/agent/csi/calls.hpp"
+
+namespace gobuildenv::agent {
+namespace {
+
+using namespace gobuildenv::agent::testing;  // NOLINT(google-build-using-namespace)
+
+constexpr const char* kGo = "toolchains/go1.22.3.linux-amd64/h1-abc/goroot";
+
+VolumeRecord record(const std::string& id, const std::string& uid,
+                    const std::string& source = kGo) {
+  VolumeRecord out;
+  out.volume_id = id;
+  out.pod.uid = uid;
+  out.target = target_of(uid, "v-" + id);
+  out.source = source;
+  return out;
+}
+
+constexpr const char* kMountinfo =
+    "22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw\n"
+    "30 22 0:25 / /proc rw - proc proc rw\n"
+    "40 22 254:0 /srv/kube /var/lib/kubelet rw shared:2 - ext4 /dev/vda rw\n"
+    "50 40 254:0 /data/gbe/toolchains/go1.22.3.linux-amd64/h1-abc/goroot "
+    "/var/lib/kubelet/pods/u1/volumes/kubernetes.io~csi/gobuildenv-toolchain/mount ro,nosuid "
+    "shared:2 master:3 - ext4 /dev/vda rw\n"
+    "51 40 254:0 /data/gbe/pods/csi-7/upper "
+    "/var/lib/kubelet/pods/u2/volumes/kubernetes.io~csi/cache/mount rw - ext4 /dev/vda rw\n"
+    "52 40 0:44 / /var/lib/kubelet/pods/u2/volumes/kubernetes.io~csi/other/mount rw - tmpfs t rw\n"
+    "53 40 254:0 /elsewhere /var/lib/kubelet/pods/u2/volumes/kubernetes.io~csi/x/mount rw - ext4 "
+    "/dev/vda rw\n"
+    "54 22 254:0 /data/gbe/pods /mnt/with\\040space rw - ext4 /dev/vda rw\n"
+    "garbage\n"
+    "\n";
+
+TEST(MountTable, ReadsMountinfo) {
+  const auto mounts = parse_mountinfo(kMountinfo);
+  ASSERT_EQ(mounts.size(), 8U);
+  EXPECT_EQ(mounts[0], (MountEntry{"254:0", "/", "/", "ext4"}));
+  EXPECT_EQ(mounts[7].mount_point, "/mnt/with space");
+}
+
+TEST(MountTable, KnowsWhereAPathIsOnDisk) {
+  const auto mounts = parse_mountinfo(kMountinfo);
+  EXPECT_EQ(place_on_disk(mounts, "/data/gbe"), (PlaceOnDisk{"254:0", "/data/gbe"}));
+  EXPECT_EQ(place_on_disk(mounts, "/var/lib/kubelet/pods"),
+            (PlaceOnDisk{"254:0", "/srv/kube/pods"}));
+  EXPECT_EQ(place_on_disk(mounts, "/var/lib/kubelet"), (PlaceOnDisk{"254:0", "/srv/kube"}));
+  EXPECT_EQ(place_on_disk(mounts, "/var/lib/kubelets"),
+            (PlaceOnDisk{"254:0", "/var/lib/kubelets"}));
+  EXPECT_EQ(place_on_disk(mounts, "/"), (PlaceOnDisk{"254:0", "/"}));
+  EXPECT_EQ(place_on_disk({}, "/"), std::nullopt);
+}
+
+TEST(MountTable, FindsOurVolumes) {
+  const auto found = mounted_volumes(parse_mountinfo(kMountinfo), "/data/gbe", kPods);
+  EXPECT_EQ(found, (std::vector<MountedVolume>{
+                       {target_of("u1", "gobuildenv-toolchain"), kGo},
+                       {target_of("u2", "cache"), "pods/csi-7/upper"},
+                   }));
+}
+
+TEST(MountTable, FindsThemThroughABindMountOfTheRoot) {
+  const std::string text =
+      std::string(kMountinfo) + "60 22 254:0 /data/gbe /var/lib/gobuildenv rw - ext4 /dev/vda rw\n";
+  EXPECT_EQ(mounted_volumes(parse_mountinfo(text), "/var/lib/gobuildenv", kPods).size(), 2U);
+}
+
+TEST(Recovery, NamesInlineVolumesAsTheKubeletDoes) {
+  EXPECT_EQ(inline_volume_id(target_of("uid-1", "vol")), "csi-" + crds::sha256_hex("uid-1vol"));
+}
+
+TEST(Recovery, KeepsWhatThePodMayStillUse) {
+  const std::vector<VolumeRecord> records = {record("a", "u1"), record("b", "u2")};
+  const std::vector<MountedVolume> mounts = {{records[0].target, kGo}};
+  // u1 is mounted though its folder is gone; u2 is not mounted but its pod is there.
+  const RecoveryPlan plan = plan_recovery({records, mounts, {"u2"}, {"a", "b"}});
+  EXPECT_TRUE(plan.forget.empty());
+  EXPECT_TRUE(plan.adopt.empty());
+  EXPECT_TRUE(plan.discard.empty());
+}
+
+TEST(Recovery, ForgetsVolumesOfPodsThatAreGone) {
+  const std::vector<VolumeRecord> records = {record("a", "u1")};
+  const RecoveryPlan plan = plan_recovery({records, {}, {}, {"a", "stray"}});
+  EXPECT_EQ(plan.forget, std::vector<std::string>{"a"});
+  EXPECT_EQ(plan.discard, std::vector<std::string>{"stray"});
+}
+
+TEST(Recovery, AdoptsMountsWhoseRecordIsLost) {
+  const std::vector<MountedVolume> mounts = {
+      {target_of("u1", "gobuildenv-toolchain"), kGo},
+      {target_of("u1", "cache"), "pods/csi-7/upper"},
+      {target_of("u1", "gone"), "toolchains/x/y/goroot//deleted"},
+  };
+  const RecoveryPlan plan = plan_recovery({{}, mounts, {"u1"}, {"csi-7", "csi-8"}});
+  ASSERT_EQ(plan.adopt.size(), 2U);
+  EXPECT_EQ(plan.adopt[0].volume_id, inline_volume_id(mounts[0].target));
+  EXPECT_EQ(plan.adopt[0].toolchain, "1.22.3");
+  EXPECT_EQ(plan.adopt[0].unit(), "toolchains/go1.22.3.linux-amd64/h1-abc");
+  EXPECT_EQ(plan.adopt[1].volume_id, "csi-7");
+  EXPECT_EQ(plan.discard, std::vector<std::string>{"csi-8"});
+}
+
+TEST(VolumeRecord, SurvivesItsTextForm) {
+  VolumeRecord one = record("csi-1", kUid);
+  one.kind = VolumeKind::Build;
+  one.pod = {"team-a", "build-1", kUid, "robot"};
+  one.environment = "ci";
+  one.revision = "0123456789";
+  one.toolchain = "1.22.3";
+  one.unavailable = "no \"proxy\"\nanswers";
+  one.published_at = 1'700'000'000;
+  const auto back = decode_volume_record(encode(one));
+  ASSERT_TRUE(back) << back.error();
+  EXPECT_EQ(*back, one);
+}
+
+TEST(VolumeRecord, RefusesPathsThatLeadElsewhere) {
+  const VolumeRecord good = record("csi-1", kUid);
+  const auto refused = [&](auto change) {
+    VolumeRecord bad = good;
+    change(bad);
+    return !decode_volume_record(encode(bad));
+  };
+  EXPECT_TRUE(decode_volume_record(encode(good)));
+  EXPECT_TRUE(refused([](auto& r) { r.target = "../../etc/mount"; }));
+  EXPECT_TRUE(refused([](auto& r) { r.target = ""; }));
+  EXPECT_TRUE(refused([](auto& r) { r.source = "/etc"; }));
+  EXPECT_TRUE(refused([](auto& r) { r.source = "toolchains/../../etc"; }));
+  EXPECT_TRUE(refused([](auto& r) { r.source = ""; }));
+  EXPECT_TRUE(refused([](auto& r) { r.volume_id = "../x"; }));
+  for (const char* text : {"", "{", "[]", "null", "{}", "{\"volume\":1}"}) {
+    EXPECT_FALSE(decode_volume_record(text)) << text;
+  }
+}
+
+/// Whatever subset of records, mounts and pods is left: nothing that is mounted is ever given up,
+/// and what is counted afterwards covers every mount.
+RC_GTEST_PROP(Recovery, EveryMountIsCountedAfterwards, ()) {
+  std::vector<VolumeRecord> records;
+  std::vector<MountedVolume> mounts;
+  std::set<std::string> pods;
+  for (int i = 0; i < 6; ++i) {
+    const std::string uid = "u" + std::to_string(i);
+    VolumeRecord one = record("", uid, *rc::gen::element<std::string>(kGo, "pods/x/upper"));
+    one.volume_id = inline_volume_id(one.target);
+    if (one.source != kGo) one.source = "pods/" + one.volume_id + "/upper";
+    if (*rc::gen::arbitrary<bool>()) mounts.push_back({one.target, one.source});
+    if (*rc::gen::arbitrary<bool>()) pods.insert(uid);
+    if (*rc::gen::arbitrary<bool>()) records.push_back(std::move(one));
+  }
+  std::set<std::string> parts;
+  for (const MountedVolume& mount : mounts) parts.insert(inline_volume_id(mount.target));
+  const RecoveryPlan plan = plan_recovery({records, mounts, pods, parts});
+
+  std::map<std::string, VolumeRecord> after;
+  for (const VolumeRecord& one : records) after[one.volume_id] = one;
+  for (const std::string& id : plan.forget) after.erase(id);
+  for (const VolumeRecord& one : plan.adopt) RC_ASSERT(after.emplace(one.volume_id, one).second);
+  for (const MountedVolume& mount : mounts) {
+    const std::string id = inline_volume_id(mount.target);
+    RC_ASSERT(after.contains(id));
+    RC_ASSERT(after[id].source == mount.source);
+    RC_ASSERT(std::find(plan.discard.begin(), plan.discard.end(), id) == plan.discard.end());
+  }
+  for (const VolumeRecord& one : records) {
+    const bool gone = !pods.contains(one.target.substr(0, one.target.find('/')));
+    const bool mounted = std::any_of(mounts.begin(), mounts.end(),
+                                     [&](const auto& m) { return m.target == one.target; });
+    RC_ASSERT(after.contains(one.volume_id) == (mounted || !gone));
+  }
+}
+
+}  // namespace
+}  // namespace gobuildenv::agent
