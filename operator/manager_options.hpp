@@ -2,7 +2,6 @@
 
 #include <cstdint>
 #include <string>
-#include <tl/expected.hpp>
 #include <vector>
 
 #include "operator/exit_code.hpp"
@@ -41,14 +40,6 @@ struct ManagerFlags {
   std::string log_format = "text";
   std::string log_level = "info";
 };
-
-/// "HOST:PORT", "[v6]:PORT" or ":PORT" (all addresses); "off" gives enabled = false.
-struct BindAddress {
-  bool enabled = true;
-  std::string host;
-  std::uint16_t port = 0;
-};
-tl::expected<BindAddress, std::string> parse_bind(const std::string& text);
 
 /// Namespaces whose pods are left alone: kube-system, `own`, where the webhook itself has to start,
 /// and those of the flags; each once.

@@ -1,16 +1,8 @@
 #include <fmt/format.h>
-#include <malloc.h>
-#include <pthread.h>
 #include <spdlog/spdlog.h>
-#include <unistd.h>
 
-#include <array>
 #include <atomic>
 #include <chrono>
-#include <csignal>
-#include <cstdlib>
-#include <fstream>
-#include <iterator>
 #include <memory>
 #include <optional>
 #include <string>
@@ -28,6 +20,7 @@
 #include "kube/web_transport.hpp"
 #include "operator/logging.hpp"
 #include "operator/manager_options.hpp"
+#include "operator/process.hpp"
 #include "operator/webhook_service.hpp"
 #include "webhooks/server/certificate_files.hpp"
 
@@ -35,73 +28,15 @@ namespace gobuildenv::cli {
 
 namespace {
 
-std::string environment(const char* name) {
-  const char* value = std::getenv(name);
-  return value == nullptr ? std::string() : std::string(value);
-}
-
 /// Unique per process, readable in a Lease: host name and something random.
 std::string identity(const kube::Random& random) {
-  std::array<char, 256> host{};
-  if (gethostname(host.data(), host.size() - 1) != 0) host[0] = '\0';
-  return fmt::format("{}_{:08x}", host.data(), static_cast<std::uint32_t>(random() * 4294967296.0));
+  return fmt::format("{}_{:08x}", host_name(), static_cast<std::uint32_t>(random() * 4294967296.0));
 }
-
-/// SIGTERM and SIGINT are blocked everywhere and waited for in one thread; the second one ends the
-/// process at once.
-class Signals {
- public:
-  Signals() {
-    sigemptyset(&set_);
-    sigaddset(&set_, SIGTERM);
-    sigaddset(&set_, SIGINT);
-    pthread_sigmask(SIG_BLOCK, &set_, nullptr);
-    std::signal(SIGPIPE, SIG_IGN);
-  }
-  template <class F>
-  void on_first(F callback) {
-    // Detached: it lives as long as the process, and after the first signal it only ends it.
-    std::thread([set = set_, callback = std::move(callback)] {
-      int signal = 0;
-      sigwait(&set, &signal);
-      spdlog::info("stopping signal={}", signal);
-      callback();
-      sigwait(&set, &signal);
-      _exit(128 + signal);
-    }).detach();
-  }
-
- private:
-  sigset_t set_{};
-};
 
 struct Servers {
   std::unique_ptr<kube::HttpServer> metrics;
   std::unique_ptr<kube::HttpServer> health;
 };
-
-tl::expected<std::unique_ptr<kube::HttpServer>, std::string> listen(
-    const char* flag, const std::string& bind, kube::HttpServer::Handler handler) {
-  const auto address = parse_bind(bind);
-  if (!address) return tl::unexpected(fmt::format("{}: {}", flag, address.error()));
-  if (!address->enabled) return nullptr;
-  kube::HttpServerOptions options;
-  if (!address->host.empty()) options.address = address->host;
-  options.port = address->port;
-  auto server = kube::HttpServer::start(options, std::move(handler));
-  if (!server) return tl::unexpected(fmt::format("{}: {}", flag, server.error()));
-  return std::move(*server);
-}
-
-tl::expected<std::string, std::string> read_pem(const std::string& path) {
-  if (path.empty()) return std::string();
-  std::ifstream in(path, std::ios::binary);
-  std::string text{std::istreambuf_iterator<char>(in), {}};
-  if (text.find("-----BEGIN CERTIFICATE-----") == std::string::npos) {
-    return tl::unexpected(fmt::format("--module-proxy-ca: {} holds no PEM certificate", path));
-  }
-  return text;
-}
 
 controllers::WebTransportFactory web_transports(std::string ca) {
   return [ca = std::move(ca)](const std::string& url) {
@@ -113,13 +48,6 @@ controllers::WebTransportFactory web_transports(std::string ca) {
     }
     return kube::make_web_transport(std::move(options));
   };
-}
-
-/// Two short-lived threads' worth of arenas: the default of eight per core keeps what each once
-/// used.
-void cap_malloc() {
-  mallopt(M_ARENA_MAX, 2);
-  mallopt(M_TRIM_THRESHOLD, 256 * 1024);
 }
 
 /// certwatcher_read_certificate_…, brought up to date at each scrape.
@@ -164,12 +92,10 @@ controllers::ManagerOptions manager_options(const ManagerFlags& flags,
 }
 
 int run(const ManagerFlags& flags) {
-  // Before any thread exists: one that does not block a signal would be ended by it, and with it
-  // the process, whatever the others block.
   Signals signals;
   auto proxies = goenv::parse_proxy_list(flags.module_proxy);
   if (!proxies) return fail(ExitCode::Usage, "--module-proxy: " + proxies.error());
-  auto ca = read_pem(flags.module_proxy_ca);
+  auto ca = read_pem("--module-proxy-ca", flags.module_proxy_ca);
   if (!ca) return fail(ExitCode::Input, ca.error());
 
   kube::LoadOptions load;
@@ -195,18 +121,10 @@ int run(const ManagerFlags& flags) {
     return std::nullopt;
   });
   Servers servers;
-  auto health = listen("--health-bind", flags.health_bind, [&](std::string_view target) {
-    auto answer = target.starts_with("/readyz") ? ready.answer(target) : live.answer(target);
-    return kube::HttpAnswer{answer.status, "text/plain; charset=utf-8", std::move(answer.body)};
-  });
+  auto health = listen("--health-bind", flags.health_bind, health_handler(live, ready));
   if (!health) return fail(ExitCode::Input, health.error());
   servers.health = std::move(*health);
-  auto exposition = listen("--metrics-bind", flags.metrics_bind, [&](std::string_view target) {
-    if (target.substr(0, target.find('?')) != "/metrics") {
-      return kube::HttpAnswer{404, "text/plain; charset=utf-8", "only /metrics is here\n"};
-    }
-    return kube::HttpAnswer{200, kube::Metrics::kContentType, metrics.text()};
-  });
+  auto exposition = listen("--metrics-bind", flags.metrics_bind, metrics_handler(metrics));
   if (!exposition) return fail(ExitCode::Input, exposition.error());
   servers.metrics = std::move(*exposition);
 

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "operator/bind_address.hpp"
+
 namespace gobuildenv::cli {
 namespace {
 
