@@ -2,6 +2,9 @@
 
 Every scenario runs one pod twice on a real kubelet: without the label, where it must fail with the
 message people know (a scenario whose "before" does not fail proves nothing), and with it.
+
+All with delivery Download. Not here, as they need a toolchain that is mounted: scenario 10 (a
+toolchain inside the module cache), and of 5, 7 and 12 what preflight says before the build.
 """
 
 import textwrap
@@ -12,8 +15,11 @@ from clusterlib import images
 from harness import wait_for
 
 CONDA_CC = "x86_64-conda-linux-gnu-cc"
+SQLITE = "github.com/mattn/go-sqlite3"
+SQLITE_VERSION = "v1.14.22"
 # The image's GOROOT is of a version that is not there, which is a scenario of its own.
-BEGIN = "set -eu; unset GOROOT; mkdir -p /tmp/m; cd /tmp/m\n"
+WITHOUT_GOROOT = "unset GOROOT\n"
+BEGIN = "set -eu; mkdir -p /tmp/m; cd /tmp/m\n"
 ACTIVATE = ". /opt/conda/etc/profile.d/conda.sh; conda activate base\n"
 GENERIC = """\
 cat > main.go <<'GO'
@@ -32,6 +38,12 @@ go build -o program . && ./program
 """
 
 
+def module(go, *lines):
+    """Shell that writes a go.mod for this Go."""
+    return "printf '%s\\n' " + " ".join(
+        f"'{line}'" for line in ("module example.test/m", "", f"go {go}", *lines)) + " > go.mod\n"
+
+
 class Builds(harness.Case):
     @classmethod
     def setUpClass(cls):
@@ -40,19 +52,20 @@ class Builds(harness.Case):
         except harness.CannotRunContainers:
             raise unittest.SkipTest("this machine cannot run containers") from None
         cls.api = cls.cluster.api
-        cls.proxy = cls.cluster.proxy()
+        cls.proxy = cls.cluster.proxy(f"{SQLITE}@{SQLITE_VERSION}")
         cls.cluster.load_image("conda-go")
         cls.operator = harness.InCluster(cls.cluster, cls.proxy)
         cls.operators = (cls.operator,)
         cls.cluster.namespace("ci")
 
     def environment(self, name, version="1.22.3", **spec):
+        """Declares it and waits until it is served."""
         proxies = {"proxies": [{"url": self.proxy}]}
         self.api.apply_environment("ci", name, version, modules=proxies,
                                    conda={"prefix": "/opt/conda"}, **spec)
         self.api.ready("ci", name, 60)
 
-    def both(self, name, script, env=None, **security):
+    def both(self, name, script, env=None, begin=BEGIN + WITHOUT_GOROOT, **security):
         """Runs the script in a pod without and in one with the label; gives (exit code, log) of
         each."""
         variables = {"GOPROXY": self.proxy, **(env or {})}
@@ -63,7 +76,7 @@ class Builds(harness.Case):
                 "spec": {"restartPolicy": "Never", "securityContext": security,
                          "terminationGracePeriodSeconds": 1, "containers": [{
                              "name": "main", "image": images.CONDA_GO, "imagePullPolicy": "Never",
-                             "command": ["bash", "-c", BEGIN + script],
+                             "command": ["bash", "-c", begin + script],
                              "env": [{"name": k, "value": v} for k, v in variables.items()]}]},
             }, dry_run=False)
             self.assertEqual(status, 201, answer)
@@ -94,8 +107,7 @@ class Builds(harness.Case):
     def test_1_compiler_of_conda_is_absent(self):
         self.environment("absent-compiler")
         program = GENERIC.replace('"fmt"', '"fmt"\n\t_ "net"')
-        before, after = self.both(
-            "absent-compiler", "printf 'module example.test/m\\n\\ngo 1.21\\n' > go.mod\n" + program)
+        before, after = self.both("absent-compiler", module("1.21") + program)
         self.fails_with(before, f'C compiler "{CONDA_CC}" not found')
         self.is_green(after, "built by go1.22.3 42")
 
@@ -134,20 +146,116 @@ go build -o program . && ./program 2>&1
         self.assertIn("example.test/dep", before[1])
         self.is_green(after, "flags=-mod=vendor\n", "vendored 42")
 
+    def test_4_position_independent_programs_need_a_loader(self):
+        """What activation exports makes a program without C ask for glibc's loader all the same,
+        which an image made from scratch has not."""
+        self.environment("scratch")
+        before, after = self.both("scratch", ACTIVATE + "export CGO_ENABLED=0\n" + module("1.21")
+                                  + GENERIC + """\
+mkdir /tmp/scratch
+cp program /tmp/scratch
+chroot /tmp/scratch /program
+""")
+        self.fails_with(before, "No such file or directory")
+        self.assertEqual(before[0], 127, before[1])
+        self.assertIn("built by go1.21.13 42", before[1])
+        self.is_green(after)
+        self.assertEqual(after[1].count("built by go1.22.3 42\n"), 2, after[1])
+
+    def test_5_sqlite_without_cgo(self):
+        """It builds, and fails when it is used; with a compiler that exists it works."""
+        self.environment("sqlite", cgo={"policy": "Enabled", "cc": "gcc", "cflags": ["-O0"]},
+                         injection={"enforcement": "Enforce"})
+        before, after = self.both("sqlite", f"""\
+cat > main.go <<'GO'
+package main
+
+import (
+	"database/sql"
+	"fmt"
+
+	_ "{SQLITE}"
+)
+
+func main() {{
+	db, err := sql.Open("sqlite3", ":memory:")
+	var answer int
+	if err == nil {{
+		err = db.QueryRow("select 6 * 7").Scan(&answer)
+	}}
+	if err != nil {{
+		panic(err)
+	}}
+	fmt.Println("sqlite says", answer)
+}}
+GO
+""" + module("1.21", f"require {SQLITE} {SQLITE_VERSION}") + """\
+go mod tidy
+go build -buildmode=exe -o program .
+echo built
+./program 2>&1
+""", {"CGO_ENABLED": "0"})
+        self.fails_with(before, "Binary was compiled with 'CGO_ENABLED=0'")
+        self.assertIn("built\n", before[1])
+        self.is_green(after, "sqlite says 42")
+
+    def test_6_goroot_of_another_version(self):
+        """The image's GOROOT, here with a toolchain of another version than the go on PATH."""
+        self.environment("other-goroot")
+        before, after = self.both("other-goroot", module("1.21") + """\
+image=/opt/conda/pkgs/go-1.20.14/go
+other=$(GOROOT= GOTOOLCHAIN=go1.22.3 GOPATH=/tmp/other go env GOROOT)
+mkdir -p "${image%/*}"
+ln -s "$other" "$image"
+export CGO_ENABLED=0
+""" + GENERIC, begin=BEGIN)
+        self.fails_with(before, "does not match go tool version")
+        self.is_green(after, "built by go1.22.3 42")
+
+    def test_7_module_wants_a_newer_go(self):
+        """conda's activation forbids go to switch; AllowNewer lets it, Pinned says what is wrong."""
+        newer = {"version": "1.21.13", "delivery": "Download", "switching": "AllowNewer"}
+        self.environment("allow-newer", toolchain=newer)
+        self.environment("pinned", "1.21.13")
+        script = ACTIVATE + "export CGO_ENABLED=0\n" + module("1.22.3") + GENERIC
+        wanted = "go.mod requires go >= 1.22.3 (running go 1.21.13"
+        before, after = self.both("allow-newer", script)
+        self.fails_with(before, wanted)
+        self.is_green(after, "built by go1.22.3 42")
+        _, pinned = self.both("pinned", script)
+        self.fails_with(pinned, wanted)
+
     def test_8_language_version_is_not_a_release_of_the_proxy(self):
         """go.mod says "go 1.22": go asks for a release of its own guess, which the proxy has not."""
         self.environment("range", "1.22")
-        before, after = self.both(
-            "range", "printf 'module example.test/m\\n\\ngo 1.22\\n' > go.mod\n" + GENERIC)
+        before, after = self.both("range", module("1.22") + GENERIC)
         self.fails_with(before, "go: download go1.22.0 for linux/amd64: toolchain not available")
+        self.is_green(after, "built by go1.22.3 42")
+
+    def test_9_checksum_database_switched_off(self):
+        """In the image's own GOENV file; no network but the proxy, which serves the database."""
+        self.environment("sumdb")
+        before, after = self.both("sumdb", "mkdir -p ~/.config/go\n"
+                                  "echo GOSUMDB=off > ~/.config/go/env\n"
+                                  "export CGO_ENABLED=0\n" + module("1.22.3") + GENERIC)
+        self.fails_with(before, "checksum database disabled by GOSUMDB=off")
         self.is_green(after, "built by go1.22.3 42")
 
     def test_11_user_without_a_home(self):
         self.environment("homeless")
         before, after = self.both(
-            "homeless", "printf 'module example.test/m\\n\\ngo 1.22.3\\n' > go.mod\n" + GENERIC,
+            "homeless", module("1.22.3") + GENERIC,
             {"HOME": "/"}, runAsUser=12345, runAsGroup=12345)
         self.fails_with(before, "could not create module cache")
+        self.is_green(after, "built by go1.22.3 42")
+
+    def test_12_race_detector_without_cgo(self):
+        self.environment("race", cgo={"policy": "Enabled", "cc": "gcc"},
+                         injection={"enforcement": "Enforce"})
+        before, after = self.both(
+            "race", module("1.21") + GENERIC.replace("go build", "go build -race -buildmode=exe"),
+            {"CGO_ENABLED": "0"})
+        self.fails_with(before, "-race requires cgo")
         self.is_green(after, "built by go1.22.3 42")
 
 
