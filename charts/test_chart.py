@@ -94,7 +94,8 @@ class Rendering(unittest.TestCase):
         run_helm("lint", "--strict", CHART)
 
     def test_the_server_takes_every_object(self):
-        for settings in ((), ("crds.keep=false", "networkPolicy.enabled=true", "manager.replicas=1",
+        for settings in ((), ("agent.enabled=true", "agent.credentialsSecret=proxies", *CA),
+                         ("crds.keep=false", "networkPolicy.enabled=true", "manager.replicas=1",
                               "webhook.enforced=false", "webhook.podSelector=false",
                               "metrics.port=0")):
             said = Cluster.kubectl("apply", "--dry-run=server", "-f", "-", text=template(*settings))
@@ -135,8 +136,8 @@ class Rendering(unittest.TestCase):
                          {kind for kind, _ in objects(template("crds.install=false"))})
 
     def test_waves(self):
-        wave = {"CustomResourceDefinition": "-2", "Deployment": "0"}
-        for (kind, name), o in objects(template()).items():
+        wave = {"CustomResourceDefinition": "-2", "Deployment": "0", "DaemonSet": "0", "CSIDriver": "0"}
+        for (kind, name), o in objects(template("agent.enabled=true")).items():
             with self.subTest(kind=kind, name=name):
                 self.assertEqual(wave.get(kind, "-1"),
                                  o["metadata"]["annotations"]["argocd.argoproj.io/sync-wave"])
@@ -176,6 +177,38 @@ class Rendering(unittest.TestCase):
             self.assertGreater(len(used), 8)
             self.assertEqual(set(), used - known)
 
+    def test_the_agent_knows_every_flag(self):
+        source = (HERE.parent / "operator" / "agent_main.cpp").read_text()
+        known = set(re.findall(r'add_(?:option|flag)\("(--[a-z-]+)"', source))
+        text = template("agent.enabled=true", "manager.moduleProxy=https://goproxy.example",
+                        "manager.sumDB=off", "agent.credentialsSecret=proxies", *CA, only="agent")
+        used = set(re.findall(r"- (--[a-z-]+)", text))
+        self.assertGreater(len(used), 8)
+        self.assertEqual(set(), used - known)
+
+    def test_the_agent_is_opt_in(self):
+        kinds = {kind for kind, _ in objects(template())}
+        self.assertTrue({"DaemonSet", "CSIDriver"}.isdisjoint(kinds))
+
+    def test_the_driver_is_as_the_agent_needs_it(self):
+        driver = objects(template("agent.enabled=true", only="agent"))["CSIDriver", "gobuildenv.dev"]
+        self.assertEqual({"attachRequired": False, "podInfoOnMount": True, "fsGroupPolicy": "None",
+                          "volumeLifecycleModes": ["Ephemeral"]}, driver["spec"])
+
+    def test_the_agents_folders_are_the_nodes(self):
+        spec = objects(template("agent.enabled=true", "agent.root=/data/go", "agent.kubeletDir=/k/",
+                                only="agent"))["DaemonSet", "gobuildenv-agent"]["spec"]["template"]["spec"]
+        main = spec["containers"][0]
+        paths = {v["name"]: v["hostPath"]["path"] for v in spec["volumes"]}
+        # The kubelet and the agent must mean the same by a path.
+        self.assertEqual(paths, {m["name"]: m["mountPath"] for m in main["volumeMounts"]})
+        self.assertEqual({"root": "/data/go", "pods": "/k/pods", "registry": "/k/plugins_registry",
+                          "socket": "/k/plugins/gobuildenv.dev"}, paths)
+        self.assertEqual(["pods"], [m["name"] for m in main["volumeMounts"]
+                                    if m.get("mountPropagation") == "Bidirectional"])
+        self.assertIn("--root=/data/go", main["args"])
+        self.assertIn("--kubelet-dir=/k", main["args"])
+
     def test_manager_and_webhooks_exclude_the_same_namespaces(self):
         self.assertNotIn("--exclude-namespaces", template(only="deployment"))
         settings = "webhook.excludedNamespaces={infra,left-alone}"
@@ -201,6 +234,8 @@ class Rendering(unittest.TestCase):
 
     def test_pod_monitor(self):
         self.assertIn("kind: PodMonitor", template("metrics.podMonitor.enabled=true"))
+        self.assertEqual(2, template("metrics.podMonitor.enabled=true", "agent.enabled=true")
+                         .count("kind: PodMonitor"))
         self.assertNotIn("kind: PodMonitor", template())
 
     def test_every_value_is_used_and_in_the_schema(self):
@@ -265,6 +300,24 @@ class Security(unittest.TestCase):
                 with self.subTest(" ".join(args)):
                     self.assertEqual(want[0], self._can(args))
 
+    def test_rights_of_the_agent(self):
+        text = template("agent.enabled=true")
+        Cluster.kubectl("apply", "-f", "-", text=text)
+        self.addCleanup(Cluster.kubectl, "delete", "--wait=false", "-f", "-", text=text)
+        user = f"{USER}-agent"
+        yes = [["watch", "gobuildenvs.gobuildenv.dev", "-A"], ["get", "namespaces/builds"],
+               ["create", "events.events.k8s.io", "-n", "builds"]]
+        no = [["patch", "gobuildenvs.gobuildenv.dev", "--subresource=status", "-n", "builds"],
+              ["list", "namespaces"], ["get", "secrets", "-n", NAMESPACE], ["get", "pods", "-n", "builds"],
+              ["get", "configmaps", "-n", "builds"], ["get", "nodes"]]
+        for _ in range(50):
+            if "yes" in self._can(yes[0], user):
+                break
+        for want, asked in (("yes", yes), ("no", no)):
+            for args in asked:
+                with self.subTest(" ".join(args)):
+                    self.assertEqual(want, self._can(args, user))
+
     def test_built_in_roles_get_their_share(self):
         # An API server alone aggregates nothing, so the parts are looked at.
         roles = objects(template(only="rbac-users"))
@@ -275,8 +328,8 @@ class Security(unittest.TestCase):
             self.assertEqual(writes, "create" in part["rules"][0]["verbs"])
             self.assertIn("watch", part["rules"][0]["verbs"])
 
-    def _can(self, args) -> str:
-        said = Cluster.kubectl("auth", "can-i", f"--as={USER}", "--as-group=system:authenticated",
+    def _can(self, args, user=USER) -> str:
+        said = Cluster.kubectl("auth", "can-i", f"--as={user}", "--as-group=system:authenticated",
                                *args, ok=False)
         return [line for line in said.splitlines() if line in ("yes", "no")
                 or line.startswith("no -")][-1].split(" ")[0]

@@ -17,6 +17,10 @@ app.kubernetes.io/component: manager
 
 {{- define "gobuildenv.labels" -}}
 {{ include "gobuildenv.selectorLabels" . }}
+{{ include "gobuildenv.commonLabels" . }}
+{{- end -}}
+
+{{- define "gobuildenv.commonLabels" -}}
 app.kubernetes.io/part-of: {{ .Chart.Name }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
@@ -24,6 +28,17 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- with .Values.commonLabels }}
 {{ toYaml . }}
 {{- end }}
+{{- end -}}
+
+{{- define "gobuildenv.agentSelectorLabels" -}}
+app.kubernetes.io/name: {{ .Chart.Name }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: agent
+{{- end -}}
+
+{{- define "gobuildenv.agentLabels" -}}
+{{ include "gobuildenv.agentSelectorLabels" . }}
+{{ include "gobuildenv.commonLabels" . }}
 {{- end -}}
 
 {{- define "gobuildenv.serviceAccountName" -}}
@@ -53,6 +68,23 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{/* Not empty when the module proxies have a private CA. */}}
 {{- define "gobuildenv.moduleProxyCA" -}}
 {{- if or .Values.manager.moduleProxyCA.configMapKeyRef .Values.manager.moduleProxyCA.secretKeyRef -}}true{{- end -}}
+{{- end -}}
+
+{{/* The volume that holds it. */}}
+{{- define "gobuildenv.moduleProxyCAVolume" -}}
+{{- if include "gobuildenv.moduleProxyCA" . -}}
+- name: module-proxy-ca
+  {{- with .Values.manager.moduleProxyCA.configMapKeyRef }}
+  configMap:
+    name: {{ .name }}
+    items: [{key: {{ .key | quote }}, path: ca.crt}]
+  {{- end }}
+  {{- with .Values.manager.moduleProxyCA.secretKeyRef }}
+  secret:
+    secretName: {{ .name }}
+    items: [{key: {{ .key | quote }}, path: ca.crt}]
+  {{- end }}
+{{- end -}}
 {{- end -}}
 
 {{/* Argo CD applies in waves: CRDs -2, rights and webhooks -1, the Deployment 0. */}}

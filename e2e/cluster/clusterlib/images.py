@@ -70,27 +70,31 @@ def conda_go():
     return _cached("conda-go", key, build)
 
 
-def operator(binary):
-    """The operator's image: Debian without compilers, its libraries, and the program `binary`."""
-    binary = Path(binary).resolve()
-    if not os.access(binary, os.X_OK):
-        raise ClusterError(f"{binary} is not a program", "build the operator first")
-    libraries = _libraries(binary)
-    key = [rootfs.RUNTIME.key().encode(), binary.read_bytes()]
+def operator(*binaries):
+    """The operator's image: Debian without compilers, and `binaries` with their libraries. The
+    first is what runs unless a container says otherwise."""
+    binaries = [Path(binary).resolve() for binary in binaries]
+    for binary in binaries:
+        if not os.access(binary, os.X_OK):
+            raise ClusterError(f"{binary} is not a program", "build the operator first")
+    libraries = sorted({library for binary in binaries for library in _libraries(binary)})
+    key = [rootfs.RUNTIME.key().encode()]
+    key += [part for binary in binaries for part in (binary.name.encode(), binary.read_bytes())]
     key += [f"{library} {library.stat().st_mtime_ns}".encode() for library in libraries]
 
     def build(target, scratch):
         base = rootfs.ensure(rootfs.RUNTIME)
-        # The libraries change seldom, the program often: a layer each.
+        # The libraries change seldom, the programs often: a layer each.
         with archive.Layer(scratch / "libraries.tar") as layer:
             for library in libraries:
                 layer.file(f"usr/lib/x86_64-linux-gnu/{library.name}", library.resolve(), 0o644)
-        with archive.Layer(scratch / "program.tar") as layer:
-            layer.file("usr/local/bin/gobuildenv", binary, 0o755)
+        with archive.Layer(scratch / "programs.tar") as layer:
+            for binary in binaries:
+                layer.file(f"usr/local/bin/{binary.name}", binary, 0o755)
         archive.write(
-            target, OPERATOR, [base, scratch / "libraries.tar", scratch / "program.tar"], {
+            target, OPERATOR, [base, scratch / "libraries.tar", scratch / "programs.tar"], {
                 "Env": [f"PATH={_SYSTEM_PATH}"],
-                "Entrypoint": ["/usr/local/bin/gobuildenv"],
+                "Entrypoint": [f"/usr/local/bin/{binaries[0].name}"],
                 "User": "65532:65532",
             })
 
