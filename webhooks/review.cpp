@@ -1,10 +1,6 @@
 #include "webhooks/review.hpp"
 
-#include <array>
-#include <bit>
-#include <cstdint>
-#include <cstring>
-
+#include "webhooks/base64.hpp"
 #include "webhooks/pod/json_text.hpp"
 #include "webhooks/pod/pod_parts.hpp"
 #include "webhooks/pod/pod_reader.hpp"
@@ -139,53 +135,6 @@ std::string Review::old_object_json() const {
 }
 
 namespace {
-
-/// Two characters of base64 (RFC 4648) for each twelve bits: a fifth of the instructions that
-/// OpenSSL's encoder takes, which was an eighth of a whole review.
-constexpr auto kBase64Pairs = [] {
-  constexpr std::string_view kAlphabet =
-      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::array<std::array<char, 2>, 4096> pairs{};
-  for (std::size_t i = 0; i < pairs.size(); ++i) {
-    pairs[i] = {kAlphabet[i >> 6U], kAlphabet[i & 63U]};
-  }
-  return pairs;
-}();
-
-void append_base64(std::string& out, std::string_view text) {
-  const std::size_t begin = out.size();
-  out.resize(begin + (text.size() + 2) / 3 * 4, '=');
-  char* to = out.data() + begin;
-  const auto byte = [text](std::size_t i) {
-    return std::uint32_t{static_cast<unsigned char>(text[i])};
-  };
-  const auto put = [](char* at, std::uint64_t twelve_bits) {
-    std::memcpy(at, kBase64Pairs[twelve_bits & 0xFFFU].data(), 2);
-  };
-  std::size_t i = 0;
-  if constexpr (std::endian::native == std::endian::little) {
-    // Six bytes at a time, of the eight that are read.
-    for (; i + sizeof(std::uint64_t) <= text.size(); i += 6, to += 8) {
-      std::uint64_t bits = 0;
-      std::memcpy(&bits, text.data() + i, sizeof bits);
-      bits = __builtin_bswap64(bits);
-      put(to, bits >> 52U);
-      put(to + 2, bits >> 40U);
-      put(to + 4, bits >> 28U);
-      put(to + 6, bits >> 16U);
-    }
-  }
-  for (; i + 3 <= text.size(); i += 3, to += 4) {
-    const std::uint32_t bits = byte(i) << 16U | byte(i + 1) << 8U | byte(i + 2);
-    put(to, bits >> 12U);
-    put(to + 2, bits);
-  }
-  if (text.size() - i == 1) put(to, byte(i) << 4U);
-  if (text.size() - i == 2) {
-    put(to, byte(i) << 4U | byte(i + 1) >> 4U);
-    to[2] = kBase64Pairs[(byte(i + 1) & 0xFU) << 8U][0];
-  }
-}
 
 void append_status(std::string& out, const AdmissionResponse& response) {
   out += R"(,"status":{"status":"Failure")";

@@ -111,9 +111,10 @@ void check_pods(const Json& before, const Json& after) {
   const Json volumes = member(spec, "volumes");
   check_list(member(old_spec, "volumes"), volumes, "name");
   for (const char* list : {"containers", "initContainers"}) {
+    const Json old_containers = member(old_spec, list);
     const Json containers = member(spec, list);
     for (std::size_t i = 0; containers.is_array() && i < containers.size(); ++i) {
-      const Json& old = member(old_spec, list)[i];
+      const Json& old = old_containers[i];
       check_list(member(old, "env"), member(containers[i], "env"), "name");
       const Json mounts = member(containers[i], "volumeMounts");
       check_list(member(old, "volumeMounts"), mounts, "mountPath");

@@ -171,6 +171,7 @@ void decide_image(const InjectionInput& input, ContainerDecision& decision,
 }
 
 void decide_volumes(const PodView& pod, const PreparedPlan& prepared, Changes& changes) {
+  changes.volumes.reserve(prepared.volumes.size());
   const auto want = [&](std::string_view name) {
     for (const VolumeDecision& known : changes.volumes) {
       if (known.name == name) return;

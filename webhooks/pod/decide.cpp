@@ -108,6 +108,7 @@ AdmissionResponse inject(const Review& review, const PodView& pod, Evaluation ev
     }
   }
   AdmissionResponse response;
+  response.audit_annotations.reserve(3);
   audit(response, "environment", changes.environment);
   audit(response, "revision", changes.revision);
   audit(response, "result",

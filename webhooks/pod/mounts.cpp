@@ -25,7 +25,8 @@ std::vector<Existing> existing_mounts(const PodView& pod, const ContainerView& c
   for (std::size_t i = 0; i < container.mounts.size(); ++i) {
     const MountEntry& entry = container.mounts[i];
     if (entry.path.empty()) continue;
-    Existing mount{i, clean_path(entry.path), &entry, false, entry.read_only};
+    Existing mount{i, {}, &entry, false, entry.read_only};
+    mount.path = is_clean_path(entry.path) ? std::string(entry.path) : clean_path(entry.path);
     mount.ours = entry.volume.substr(0, goenv::kVolumePrefix.size()) == goenv::kVolumePrefix;
     for (const VolumeView& volume : pod.volumes) {
       if (volume.name == entry.volume && volume.always_read_only) mount.read_only = true;

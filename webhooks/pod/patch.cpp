@@ -1,5 +1,8 @@
 #include "webhooks/pod/patch.hpp"
 
+#include <array>
+#include <cstddef>
+
 #include "goenv/names.hpp"
 #include "webhooks/pod/json_text.hpp"
 #include "webhooks/pod/prepared.hpp"
@@ -14,7 +17,8 @@ class PatchWriter {
   /// Opens an operation on `path` + `rest` up to its value, which the caller appends to `out()`;
   /// then end().
   std::string& begin(std::string_view op, std::string_view path, std::string_view rest = {}) {
-    out_ += out_.empty() ? "[" : ",";
+    out_ += out_.empty() ? '[' : ',';
+    opened_at_ = out_.size();
     out_ += R"({"op":")";
     out_ += op;
     out_ += R"(","path":")";
@@ -22,6 +26,15 @@ class PatchWriter {
     out_ += path;
     out_ += rest;
     out_ += R"(","value":)";
+    opened_size_ = out_.size() - opened_at_;
+    return out_;
+  }
+  /// Opens another operation like the last one.
+  std::string& begin_again() {
+    out_ += ',';
+    const std::size_t at = out_.size();
+    out_.append(out_, opened_at_, opened_size_);
+    opened_at_ = at;
     return out_;
   }
   void end() { out_ += '}'; }
@@ -37,6 +50,8 @@ class PatchWriter {
 
   std::string_view prefix_;
   std::string out_;
+  std::size_t opened_at_ = 0;  ///< where the last operation begins, and up to its value
+  std::size_t opened_size_ = 0;
 };
 
 void append_env(std::string& out, const VariableDecision& variable) {
@@ -51,13 +66,14 @@ void append_mount(std::string& out, const MountDecision& mount) { out += mount.j
 
 /// Writes a list's additions: one `add` of the whole list where there is none, else one per item.
 template <typename Items, typename Added, typename Append>
-void add_items(PatchWriter& patch, const std::string& list, bool exists, const Items& items,
+void add_items(PatchWriter& patch, std::string_view list, bool exists, const Items& items,
                Added added, Append append) {
   bool open = false;
   for (const auto& item : items) {
     if (!added(item)) continue;
     if (exists) {
-      append(patch.begin("add", list, "/-"), item);
+      append(open ? patch.begin_again() : patch.begin("add", list, "/-"), item);
+      open = true;
       patch.end();
       continue;
     }
@@ -66,18 +82,17 @@ void add_items(PatchWriter& patch, const std::string& list, bool exists, const I
     open = true;
     append(out, item);
   }
-  if (open) {
-    patch.out() += ']';
-    patch.end();
-  }
+  if (!open || exists) return;
+  patch.out() += ']';
+  patch.end();
 }
 
 template <typename Items, typename Replaced, typename Append>
-void replace_items(PatchWriter& patch, const std::string& list, const Items& items,
-                   Replaced replaced, Append append) {
+void replace_items(PatchWriter& patch, std::string_view list, const Items& items, Replaced replaced,
+                   Append append) {
   for (const auto& item : items) {
     if (!replaced(item)) continue;
-    append(patch.begin("replace", list + "/" + std::to_string(item.index)), item);
+    append(patch.begin("replace", list, "/" + std::to_string(item.index)), item);
     patch.end();
   }
 }
@@ -85,31 +100,39 @@ void replace_items(PatchWriter& patch, const std::string& list, const Items& ite
 void write_volumes(PatchWriter& patch, const PodView& pod, const Changes& changes) {
   using Outcome = VolumeDecision::Outcome;
   const auto append = [](std::string& out, const VolumeDecision& volume) { out += volume.json; };
-  const std::string list = "/spec/volumes";
+  constexpr std::string_view kList = "/spec/volumes";
   replace_items(
-      patch, list, changes.volumes,
+      patch, kList, changes.volumes,
       [](const VolumeDecision& volume) { return volume.outcome == Outcome::Replaced; }, append);
   add_items(
-      patch, list, pod.has_volumes, changes.volumes,
+      patch, kList, pod.has_volumes, changes.volumes,
       [](const VolumeDecision& volume) { return volume.outcome == Outcome::Added; }, append);
 }
 
 void write_container(PatchWriter& patch, const ContainerDecision& decision) {
   const ContainerView& container = *decision.container;
-  const std::string base = (container.list == ContainerList::Containers ? "/spec/containers/"
-                                                                        : "/spec/initContainers/") +
-                           std::to_string(container.index);
+  std::string path;
+  path.reserve(sizeof "/spec/initContainers/12345/imagePullPolicy");
+  path +=
+      container.list == ContainerList::Containers ? "/spec/containers/" : "/spec/initContainers/";
+  path += std::to_string(container.index);
+  const std::size_t base = path.size();
+  const auto member = [&path, base](std::string_view name) -> std::string_view {
+    path.resize(base);
+    path += name;
+    return path;
+  };
   if (!decision.image.empty()) {
-    append_json_string(patch.begin("replace", base + "/image"), decision.image);
+    append_json_string(patch.begin("replace", member("/image")), decision.image);
     patch.end();
   }
   if (!decision.pull_policy.empty()) {
-    append_json_string(patch.begin("replace", base + "/imagePullPolicy"), decision.pull_policy);
+    append_json_string(patch.begin("replace", member("/imagePullPolicy")), decision.pull_policy);
     patch.end();
   }
   if (decision.action != ContainerAction::Changed) return;
 
-  const std::string env = base + "/env";
+  const std::string_view env = member("/env");
   replace_items(
       patch, env, decision.variables,
       [](const VariableDecision& v) { return v.outcome == VariableOutcome::Replaced; }, append_env);
@@ -117,7 +140,7 @@ void write_container(PatchWriter& patch, const ContainerDecision& decision) {
       patch, env, container.has_env, decision.variables,
       [](const VariableDecision& v) { return v.outcome == VariableOutcome::Added; }, append_env);
 
-  const std::string mounts = base + "/volumeMounts";
+  const std::string_view mounts = member("/volumeMounts");
   replace_items(
       patch, mounts, decision.mounts,
       [](const MountDecision& m) { return m.outcome == MountOutcome::Replaced; }, append_mount);
@@ -126,60 +149,98 @@ void write_container(PatchWriter& patch, const ContainerDecision& decision) {
       [](const MountDecision& m) { return m.outcome == MountOutcome::Added; }, append_mount);
 }
 
-/// Adds those members of `wanted` that `current` has not, as one object where there is none.
-/// Gives the object's text instead of an operation when `patch` is null.
-std::string write_map(PatchWriter* patch, std::string_view path, bool exists,
-                      const StringPairs& current, const StringPairs& wanted) {
-  std::string whole = "{";
+/// A label or annotation of ours, as it is written in an object and at the end of a pointer.
+struct OwnKey {
+  explicit OwnKey(std::string_view text) : key(text) {
+    append_json_string(member, text);
+    member += ':';
+    token += '/';
+    append_pointer_token(token, text);
+  }
+
+  std::string_view key;
+  std::string member;
+  std::string token;
+};
+
+/// Those of a map that shall have a value: few, and none twice.
+class WantedMembers {
+ public:
+  struct Member {
+    const OwnKey* key = nullptr;
+    std::string_view value;
+  };
+
+  void add(const OwnKey& key, std::string_view value) { members_[size_++] = {&key, value}; }
+  bool empty() const { return size_ == 0; }
+  const Member* begin() const { return members_.data(); }
+  const Member* end() const { return members_.data() + size_; }
+
+ private:
+  std::array<Member, 4> members_;
+  std::size_t size_ = 0;
+};
+
+void append_object(std::string& out, const WantedMembers& wanted) {
+  out += '{';
   for (const auto& [key, value] : wanted) {
-    if (PodView::get(current, key) == value) continue;
-    if (patch == nullptr || !exists) {
-      append_member(whole, key, value);
-      continue;
-    }
-    std::string pointer(path);
-    pointer += '/';
-    append_pointer_token(pointer, key);
-    append_json_string(patch->begin("add", pointer), value);
-    patch->end();
+    if (out.back() != '{') out += ',';
+    out += key->member;
+    append_json_string(out, value);
   }
-  whole += '}';
-  if (patch != nullptr && whole.size() > 2) {
-    patch->begin("add", path) += whole;
-    patch->end();
-  }
-  return whole;
+  out += '}';
 }
 
-void write_metadata(PatchWriter& patch, const PodView& pod, const Changes& changes) {
-  StringPairs labels;
-  if (!changes.revision.empty()) labels.emplace_back(goenv::kRevisionLabel, changes.revision);
-  StringPairs annotations;
-  annotations.emplace_back(goenv::kEnvironmentAnnotation, changes.environment);
-  if (!changes.revision.empty()) {
-    annotations.emplace_back(goenv::kRevisionAnnotation, changes.revision);
-    annotations.emplace_back(goenv::kContainersAnnotation, changes.containers_annotation);
-  }
-  if (!changes.skipped_annotation.empty()) {
-    annotations.emplace_back(goenv::kSkippedAnnotation, changes.skipped_annotation);
-  } else if (PodView::get(pod.annotations, goenv::kSkippedAnnotation)) {
-    annotations.emplace_back(goenv::kSkippedAnnotation, "{}");
-  }
-  if (!pod.has_metadata) {
-    std::string& out = patch.begin("add", "/metadata");
-    out += '{';
-    if (!labels.empty()) {
-      append_key(out, "labels");
-      out += write_map(nullptr, {}, false, {}, labels);
-    }
-    append_key(out, "annotations");
-    out += write_map(nullptr, {}, false, {}, annotations);
-    out += '}';
+/// Adds those of `wanted` that `current` has not, as one object where there is none.
+void write_map(PatchWriter& patch, std::string_view path, bool exists, const StringPairs& current,
+               const WantedMembers& wanted) {
+  if (!exists) {
+    if (wanted.empty()) return;
+    append_object(patch.begin("add", path), wanted);
     patch.end();
     return;
   }
-  write_map(&patch, "/metadata/labels", pod.has_labels, pod.labels, labels);
-  write_map(&patch, "/metadata/annotations", pod.has_annotations, pod.annotations, annotations);
+  for (const auto& [key, value] : wanted) {
+    if (PodView::get(current, key->key) == value) continue;
+    append_json_string(patch.begin("add", path, key->token), value);
+    patch.end();
+  }
+}
+
+void write_metadata(PatchWriter& patch, const PodView& pod, const Changes& changes) {
+  static const OwnKey revision_label(goenv::kRevisionLabel);
+  static const OwnKey environment(goenv::kEnvironmentAnnotation);
+  static const OwnKey revision(goenv::kRevisionAnnotation);
+  static const OwnKey containers(goenv::kContainersAnnotation);
+  static const OwnKey skipped(goenv::kSkippedAnnotation);
+  WantedMembers labels;
+  WantedMembers annotations;
+  annotations.add(environment, changes.environment);
+  if (!changes.revision.empty()) {
+    labels.add(revision_label, changes.revision);
+    annotations.add(revision, changes.revision);
+    annotations.add(containers, changes.containers_annotation);
+  }
+  if (!changes.skipped_annotation.empty()) {
+    annotations.add(skipped, changes.skipped_annotation);
+  } else if (PodView::get(pod.annotations, goenv::kSkippedAnnotation)) {
+    annotations.add(skipped, "{}");
+  }
+  if (pod.has_metadata) {
+    write_map(patch, "/metadata/labels", pod.has_labels, pod.labels, labels);
+    write_map(patch, "/metadata/annotations", pod.has_annotations, pod.annotations, annotations);
+    return;
+  }
+  std::string& out = patch.begin("add", "/metadata");
+  out += '{';
+  if (!labels.empty()) {
+    append_key(out, "labels");
+    append_object(out, labels);
+  }
+  append_key(out, "annotations");
+  append_object(out, annotations);
+  out += '}';
+  patch.end();
 }
 
 }  // namespace

@@ -82,6 +82,7 @@ std::string PatchedList::read(element value, Item& item) {
 
 void PatchedList::note_volume(const Item& item) {
   if (kind_ != Kind::Mounts) return;
+  if (mounted_.empty()) mounted_.reserve(kExpectedAdditions);
   if (mounted_.empty() || mounted_.back() != item.volume) mounted_.push_back(item.volume);
 }
 

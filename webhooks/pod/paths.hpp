@@ -29,14 +29,15 @@ inline std::string clean_path(std::string_view path) {
 inline bool is_clean_path(std::string_view path) {
   if (path.empty() || path.front() != '/') return false;
   if (path.size() == 1) return true;
-  std::size_t begin = 1;
-  while (true) {
-    const std::size_t end = std::min(path.find('/', begin), path.size());
-    const std::string_view part = path.substr(begin, end - begin);
-    if (part.empty() || part == "." || part == "..") return false;
-    if (end == path.size()) return true;
-    begin = end + 1;
+  if (path.back() == '/') return false;
+  const char* const end = path.data() + path.size();
+  for (const char* at = path.data(); at + 1 != end; ++at) {
+    // Only what begins with a dot or is empty can be unclean.
+    if (at[0] != '/' || (at[1] != '/' && at[1] != '.')) continue;
+    if (at[1] == '/' || at + 2 == end || at[2] == '/') return false;
+    if (at[2] == '.' && (at + 3 == end || at[3] == '/')) return false;
   }
+  return true;
 }
 
 /// Whether `path` lies strictly below `directory`; both clean.

@@ -36,6 +36,7 @@ bool for_objects(element value, Each each) {
 bool read_pairs(element value, StringPairs& pairs) {
   object members;
   if (value.get_object().get(members) != simdjson::SUCCESS) return false;
+  pairs.reserve(members.size());
   for (auto field : members) pairs.emplace_back(field.key, text(field.value));
   return true;
 }
@@ -143,8 +144,10 @@ void read_volumes(element value, PodView& pod) {
 }
 
 void read_spec(object spec, PodView& pod) {
+  constexpr std::size_t kUsualContainers = 6;
   element containers;
   bool has_containers = false;
+  pod.containers.reserve(kUsualContainers);
   for (auto field : spec) {
     if (field.key == "volumes") {
       read_volumes(field.value, pod);

@@ -169,10 +169,10 @@ class Verifier {
   }
 
   static std::string apply_item(PatchedList& list, const Operation& op, std::string_view rest) {
+    if (rest == "/-" && !op.replace) return list.append(op.value);
     const std::string_view token = take_token(rest);
     if (!rest.empty()) return kNotOurs;
-    if (op.replace) return list.replace(token, op.value);
-    return token == "-" ? list.append(op.value) : "has no such item to add: only - is";
+    return op.replace ? list.replace(token, op.value) : "has no such item to add: only - is";
   }
 
   PatchedList& list_at(Kind kind, std::string_view path, const Part& original) {
