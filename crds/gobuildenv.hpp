@@ -65,6 +65,7 @@ struct RevisionRecord {
   std::string toolchain;
   std::string renderer_version;
   std::string superseded_at;  ///< RFC 3339; empty for the revision that serves
+  std::string uid;            ///< of its ConfigMap: one of the same name made by others has another
   friend bool operator==(const RevisionRecord&, const RevisionRecord&) = default;
 };
 

@@ -54,6 +54,7 @@ Json record_to_json(const RevisionRecord& r) {
   put(out, "toolchain", r.toolchain);
   put(out, "rendererVersion", r.renderer_version);
   put(out, "supersededAt", r.superseded_at);
+  put(out, "uid", r.uid);
   return out;
 }
 
@@ -97,6 +98,7 @@ Status read_status(JsonReader r) {
     item.text("toolchain", record.toolchain);
     item.text("rendererVersion", record.renderer_version);
     item.text("supersededAt", record.superseded_at);
+    item.text("uid", record.uid);
   });
   if (auto toolchain = r.object("toolchain")) {
     toolchain->text("requested", out.toolchain.requested);

@@ -60,6 +60,11 @@ class HttpClient final : public Client {
     return body_of(run(build_create(type, ns, json), deadline));
   }
 
+  Result create_for_metadata(const ResourceType& type, const std::string& ns, std::string_view json,
+                             Deadline deadline) override {
+    return body_of(run(build_create(type, ns, json, WriteAnswer::Metadata), deadline));
+  }
+
   Result update(const ResourceType& type, const ObjectKey& key, std::string_view json,
                 const std::string& subresource, Deadline deadline) override {
     return body_of(run(build_update(type, key, json, subresource), deadline));

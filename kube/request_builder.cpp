@@ -154,12 +154,16 @@ Built build_watch(const ResourceType& type, const WatchOptions& options) {
   });
 }
 
-Built build_create(const ResourceType& type, const std::string& ns, std::string_view json) {
+Built build_create(const ResourceType& type, const std::string& ns, std::string_view json,
+                   WriteAnswer answer) {
   if (type.namespaced && ns.empty()) {
     return invalid(fmt::format("{} are namespaced; give the namespace", type.plural));
   }
   return path_of(type, ns, nullptr).map([&](std::string path) {
-    return write_request(Method::Post, std::move(path) + write_query().text(), json, kJson);
+    HttpRequest request =
+        write_request(Method::Post, std::move(path) + write_query().text(), json, kJson);
+    if (answer == WriteAnswer::Metadata) request.headers.front().second = kMetadata;
+    return request;
   });
 }
 

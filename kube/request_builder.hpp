@@ -25,8 +25,10 @@ inline constexpr const char* kFieldManager = "gobuildenv";
 [[nodiscard]] Built build_get(const ResourceType& type, const ObjectKey& key);
 [[nodiscard]] Built build_list(const ResourceType& type, const ListOptions& options);
 [[nodiscard]] Built build_watch(const ResourceType& type, const WatchOptions& options);
+/// What of the object a write is answered with.
+enum class WriteAnswer { Object, Metadata };
 [[nodiscard]] Built build_create(const ResourceType& type, const std::string& ns,
-                                 std::string_view json);
+                                 std::string_view json, WriteAnswer answer = WriteAnswer::Object);
 [[nodiscard]] Built build_update(const ResourceType& type, const ObjectKey& key,
                                  std::string_view json, const std::string& subresource);
 [[nodiscard]] Built build_apply(const ResourceType& type, const ObjectKey& key,

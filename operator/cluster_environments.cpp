@@ -52,14 +52,14 @@ ClusterEnvironments::Answer ClusterEnvironments::serve(std::string_view ns, std:
     const auto answer = failed(files.error(), fmt::format("ConfigMap {}/{}", ns, config_map));
     return answer.found == Found::No ? Answer{Found::NotServed, nullptr} : answer;
   }
-  const auto record = controllers::decode_config_map(*files);
-  if (!record || !record->value->intact) return {Found::NotServed, nullptr};
+  auto content = controllers::read_config_map(*files);
+  if (!content || !content->intact) return {Found::NotServed, nullptr};
   auto served = std::make_shared<ServedEnvironment>();
   served->ns = ns;
   served->name = name;
   served->revision = revision;
   served->config_map = config_map;
-  served->pod_json = std::make_shared<const std::string>(record->value->pod_json.text());
+  served->pod_json = std::make_shared<const std::string>(std::move(content->pod_json));
   if (environment->value->rare().selecting) {
     served->pod_selector = environment->value->rare().selecting->selector;
   }

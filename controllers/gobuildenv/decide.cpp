@@ -55,6 +55,7 @@ class Decider {
     }
     remove_tampered();
     retain();
+    record_uids();
     export_variables();
     finish();
     return std::move(out_);
@@ -302,10 +303,18 @@ class Decider {
       std::erase_if(next_.history, [&](const auto& entry) { return entry.name == hash; });
       next_.history.insert(next_.history.begin(),
                            {hash, facts_.generation, next_.toolchain.version,
-                            std::string(goenv::kRendererVersion), std::string()});
+                            std::string(goenv::kRendererVersion), std::string(), std::string()});
     }
     next_.current = hash;
     next_.updated = hash;
+  }
+
+  /// The status vouches for what was verified. One that is being created has no uid yet.
+  void record_uids() {
+    for (crds::RevisionRecord& entry : next_.history) {
+      const ConfigMapFact* fact = revision(entry.name);
+      entry.uid = usable(fact) ? fact->uid : std::string();
+    }
   }
 
   void remove_tampered() {

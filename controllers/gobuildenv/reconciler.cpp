@@ -21,29 +21,6 @@ using ErrorKind = kube::Error::Kind;
 /// exist.
 constexpr int kMaxRounds = 8;
 
-ConfigMapFact fact_of(const kube::ObjectMeta& meta, const ConfigMapRecord& record,
-                      const std::string& environment_uid, bool with_pod_json) {
-  ConfigMapFact fact{.name = meta.key.name,
-                     .uid = meta.uid,
-                     .resource_version = meta.resource_version,
-                     .hash = record.hash,
-                     .salt = record.rare().salt,
-                     .revision = record.rare().revision,
-                     .created = record.created,
-                     .intact = record.intact,
-                     .deleting = record.deleting,
-                     .ownership = Ownership::Foreign,
-                     .is_export = record.is_export,
-                     .pod_json = {}};
-  if (record.owner == Uid::of(environment_uid)) {
-    fact.ownership = Ownership::Ours;
-  } else if (!record.owner.empty()) {
-    fact.ownership = Ownership::Previous;
-  }
-  if (with_pod_json) fact.pod_json = record.pod_json.text();
-  return fact;
-}
-
 }  // namespace
 
 EnvironmentReconciler::EnvironmentReconciler(kube::Client& client, Caches caches,
@@ -55,7 +32,8 @@ EnvironmentReconciler::EnvironmentReconciler(kube::Client& client, Caches caches
       resolver_(resolver),
       events_(events),
       clock_(clock),
-      options_(std::move(options)) {}
+      options_(std::move(options)),
+      contents_(client) {}
 
 std::optional<EnvironmentReconciler::Gathered> EnvironmentReconciler::gather(
     const kube::ObjectKey& key) const {
@@ -78,8 +56,7 @@ std::optional<EnvironmentReconciler::Gathered> EnvironmentReconciler::gather(
                   .count();
 
   for (const auto& item : config_maps_of(caches_.config_maps, key)) {
-    facts.config_maps.push_back(
-        fact_of(item.meta, *item.value, facts.uid, !facts.export_name.empty()));
+    facts.config_maps.push_back(fact_of(item.meta, *item.value, facts.uid));
   }
 
   const bool disabled = options_.injection_disabled && options_.injection_disabled(key.ns);
@@ -98,11 +75,15 @@ std::optional<EnvironmentReconciler::Gathered> EnvironmentReconciler::gather(
 ReconcileResult EnvironmentReconciler::reconcile(const kube::ObjectKey& key) {
   auto gathered = gather(key);
   if (!gathered) {
+    contents_.forget(key);
     const std::scoped_lock lock(mutex_);
     counts_at_.erase(key);
     return ReconcileResult::done();
   }
   EnvironmentFacts& facts = gathered->facts;
+  if (!facts.deleting) {
+    if (const auto error = contents_.verify(key, facts, deadline())) return outcome(*error);
+  }
   for (int round = 0; round < kMaxRounds; ++round) {
     const EnvironmentDecision decision = decide(facts, options_.decide);
     if (decision.need == EnvironmentDecision::Need::Spec) {
@@ -188,10 +169,14 @@ EnvironmentReconciler::Outcome EnvironmentReconciler::create(const kube::ObjectK
   }
   const std::string json = encode_config_map(body, wanted.data);
   auto written = wanted.replaces.empty()
-                     ? client_.create(kConfigMapType, key.ns, json, deadline())
+                     ? client_.create_for_metadata(kConfigMapType, key.ns, json, deadline())
                      : client_.update(kConfigMapType, body.key, json, "", deadline());
   if (written) {
     caches_.config_maps.observe_write(*written);
+    if (wanted.is_export) return std::nullopt;
+    const auto made = decode_config_map(*written);
+    if (!made) return ReconcileResult::retry(made.error());
+    gathered.made[wanted.hash] = made->meta.uid;
     return std::nullopt;
   }
   if (written.error().kind == ErrorKind::AlreadyExists) {
@@ -211,13 +196,12 @@ EnvironmentReconciler::Outcome EnvironmentReconciler::adopt_existing(const kube:
                                                                      Gathered& gathered) {
   auto live = client_.get(kConfigMapType, name, deadline());
   if (!live) return outcome(live.error());
-  auto decoded = decode_config_map(*live);
-  if (!decoded) return ReconcileResult::retry(decoded.error());
+  const auto content = read_config_map(*live);
+  if (!content) return ReconcileResult::retry(content.error());
   EnvironmentFacts& facts = gathered.facts;
-  ConfigMapFact fact =
-      fact_of(decoded->meta, *decoded->value, facts.uid, !facts.export_name.empty());
+  ConfigMapFact fact = fact_of(*content, facts.uid);
   if (fact.ownership == Ownership::Ours && !fact.deleting) {
-    if (!decoded->value->managed || decoded->value->environment != environment_hash(facts.name)) {
+    if (!content->record->managed || content->record->environment != environment_hash(facts.name)) {
       // Without its labels the cache does not see it, and so it would not serve.
       nlohmann::json labels;
       labels[std::string(kManagedByLabel)] = kManagedBy;
@@ -239,7 +223,11 @@ EnvironmentReconciler::Outcome EnvironmentReconciler::adopt_existing(const kube:
 
 EnvironmentReconciler::Outcome EnvironmentReconciler::write_status(const kube::ObjectKey& key,
                                                                    const Gathered& gathered,
-                                                                   const crds::Status& status) {
+                                                                   crds::Status status) {
+  for (crds::RevisionRecord& entry : status.history) {
+    const auto made = gathered.made.find(entry.name);
+    if (made != gathered.made.end()) entry.uid = made->second;
+  }
   const nlohmann::ordered_json head{{"apiVersion", kGoBuildEnvType.api_version()},
                                     {"kind", kGoBuildEnvType.kind},
                                     {"metadata",

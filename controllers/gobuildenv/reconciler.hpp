@@ -8,6 +8,7 @@
 
 #include "controllers/events.hpp"
 #include "controllers/gobuildenv/caches.hpp"
+#include "controllers/gobuildenv/contents.hpp"
 #include "controllers/gobuildenv/decide.hpp"
 #include "controllers/toolchain/resolver.hpp"
 #include "kube/client.hpp"
@@ -44,6 +45,8 @@ class EnvironmentReconciler {
     EnvironmentFacts facts;
     std::string resource_version;
     std::string spec;  ///< JSON text
+    /// Uids of the revisions that were created since, by hash.
+    std::map<std::string, std::string> made;
   };
   [[nodiscard]] std::optional<Gathered> gather(const kube::ObjectKey& key) const;
 
@@ -54,8 +57,7 @@ class EnvironmentReconciler {
   Outcome create(const kube::ObjectKey& key, Gathered& gathered, const CreateConfigMap& wanted,
                  bool& decide_again);
   Outcome adopt_existing(const kube::ObjectKey& name, Gathered& gathered);
-  Outcome write_status(const kube::ObjectKey& key, const Gathered& gathered,
-                       const crds::Status& status);
+  Outcome write_status(const kube::ObjectKey& key, const Gathered& gathered, crds::Status status);
   Outcome remove(const kube::ObjectKey& key, const DeleteConfigMap& removal);
   [[nodiscard]] bool counts_due(const kube::ObjectKey& key) const;
   void note_counts_written(const kube::ObjectKey& key);
@@ -67,6 +69,7 @@ class EnvironmentReconciler {
   kube::EventRecorder& events_;
   kube::Clock& clock_;
   const ReconcilerOptions options_;
+  ContentReader contents_;
 
   mutable std::mutex mutex_;
   /// When pod counts of an environment were last written; only for those that ever had pods.

@@ -167,9 +167,35 @@ Names& names() {
   return instance;
 }
 
-TextPacker& packer() {
-  static TextPacker instance;
-  return instance;
+/// What a ConfigMap's metadata says.
+std::shared_ptr<ConfigMapRecord> config_map_record(const Parsed& parsed) {
+  auto record = std::make_shared<ConfigMapRecord>();
+  const dom::element& metadata = parsed.metadata;
+  const std::string& name = parsed.meta.key.name;
+  const std::string_view environment = text(metadata, "labels", goenv::kEnvLabel);
+  record->environment = environment_hash(environment);
+  record->managed = text(metadata, "labels", kManagedByLabel) == kManagedBy;
+  record->owner = Uid::of(owner_uid(metadata));
+  record->created = parse_time(text(metadata, "creationTimestamp"));
+  record->deleting = present(metadata, "deletionTimestamp");
+  ConfigMapRecord::Rare rare;
+  rare.salt = text(metadata, "annotations", goenv::kSaltAnnotation);
+  const std::string_view content = text(metadata, "annotations", kContentAnnotation);
+  record->is_export = !content.empty();
+  if (record->is_export) {
+    record->hash = content;
+    rare.export_name = name;
+    rare.revision = text(metadata, "annotations", goenv::kRevisionAnnotation);
+    rare.environment = environment;
+  } else {
+    const std::size_t dash = name.rfind('-');
+    if (dash != std::string::npos) record->hash = name.substr(dash + 1);
+    if (std::string_view(name).substr(0, dash) != environment) rare.environment = environment;
+  }
+  if (!rare.salt.empty() || !rare.environment.empty()) {
+    record->rare_or_null = std::make_unique<const ConfigMapRecord::Rare>(std::move(rare));
+  }
+  return record;
 }
 
 }  // namespace
@@ -242,46 +268,29 @@ tl::expected<kube::Decoded<EnvironmentRecord>, std::string> decode_environment(
 tl::expected<kube::Decoded<ConfigMapRecord>, std::string> decode_config_map(std::string_view json) {
   auto parsed = parse(json);
   if (!parsed) return tl::unexpected(parsed.error());
-  auto record = std::make_shared<ConfigMapRecord>();
-  const dom::element& metadata = parsed->metadata;
-  const std::string& name = parsed->meta.key.name;
-  const std::string_view environment = text(metadata, "labels", goenv::kEnvLabel);
-  record->environment = environment_hash(environment);
-  record->managed = text(metadata, "labels", kManagedByLabel) == kManagedBy;
-  record->owner = Uid::of(owner_uid(metadata));
-  record->created = parse_time(text(metadata, "creationTimestamp"));
-  record->deleting = present(metadata, "deletionTimestamp");
-  ConfigMapRecord::Rare rare;
-  rare.salt = text(metadata, "annotations", goenv::kSaltAnnotation);
-  const std::string_view content = text(metadata, "annotations", kContentAnnotation);
-  record->is_export = !content.empty();
+  auto record = config_map_record(*parsed);
+  return kube::Decoded<ConfigMapRecord>{std::move(parsed->meta), std::move(record)};
+}
+
+tl::expected<ConfigMapContent, std::string> read_config_map(std::string_view json) {
+  auto parsed = parse(json);
+  if (!parsed) return tl::unexpected(parsed.error());
+  ConfigMapContent out;
+  out.record = config_map_record(*parsed);
   std::map<std::string, std::string> data;
   dom::object entries;
   if (parsed->object["data"].get(entries) == simdjson::SUCCESS) {
     for (const auto& [key, value] : entries) {
-      std::string_view content_text;
-      if (value.get(content_text) == simdjson::SUCCESS) data.emplace(key, content_text);
+      std::string_view content;
+      if (value.get(content) == simdjson::SUCCESS) data.emplace(key, content);
     }
   }
-  const std::string hash = goenv::content_hash(data, rare.salt, crds::sha256_hex);
-  const bool binary = present(parsed->object, "binaryData");
-  if (record->is_export) {
-    record->hash = content;
-    record->intact = hash == content && !binary;
-    rare.export_name = name;
-    rare.revision = text(metadata, "annotations", goenv::kRevisionAnnotation);
-    rare.environment = environment;
-  } else {
-    const std::size_t dash = name.rfind('-');
-    if (dash != std::string::npos) record->hash = name.substr(dash + 1);
-    record->intact = hash == record->hash && flag(parsed->object, "immutable") && !binary;
-    if (record->intact) record->pod_json = packer().pack(data["pod.json"]);
-    if (std::string_view(name).substr(0, dash) != environment) rare.environment = environment;
-  }
-  if (!rare.salt.empty() || !rare.environment.empty()) {
-    record->rare_or_null = std::make_unique<const ConfigMapRecord::Rare>(std::move(rare));
-  }
-  return kube::Decoded<ConfigMapRecord>{std::move(parsed->meta), std::move(record)};
+  const std::string hash = goenv::content_hash(data, out.record->rare().salt, crds::sha256_hex);
+  out.intact = hash == out.record->hash && !present(parsed->object, "binaryData") &&
+               (out.record->is_export || flag(parsed->object, "immutable"));
+  if (out.intact && !out.record->is_export) out.pod_json = std::move(data["pod.json"]);
+  out.meta = std::move(parsed->meta);
+  return out;
 }
 
 tl::expected<kube::Decoded<PodRecord>, std::string> decode_pod(std::string_view json) {

@@ -7,7 +7,6 @@
 #include <string_view>
 #include <vector>
 
-#include "controllers/gobuildenv/packed_text.hpp"
 #include "controllers/gobuildenv/uid.hpp"
 #include "goenv/spec.hpp"
 #include "kube/client.hpp"
@@ -59,17 +58,16 @@ struct EnvironmentRecord {
   [[nodiscard]] const Rare& rare() const;
 };
 
-/// A ConfigMap of ours in the cache: a revision, or an export for envFrom.
+/// A ConfigMap of ours in the cache: a revision, or an export for envFrom. Of its metadata only:
+/// the data of 10,000 revisions is 150 MB to list, and nobody can change that of an immutable one.
 struct ConfigMapRecord {
   Uid owner;  ///< of the GoBuildEnv that controls it
   /// Label gobuildenv.dev/env, hashed: an export's name does not tell it.
   std::uint64_t environment = 0;
   std::int64_t created = 0;  ///< seconds of the Unix epoch
   std::string hash;          ///< revision: from the name; export: of the data it was written with
-  PackedText pod_json;       ///< of an intact revision
   bool managed = false;      ///< label app.kubernetes.io/managed-by is ours: the cache can see it
   bool is_export = false;
-  bool intact = false;  ///< the data has the hash, and a revision is immutable
   bool deleting = false;
 
   /// What most revisions have nothing of.
@@ -82,6 +80,14 @@ struct ConfigMapRecord {
   };
   std::unique_ptr<const Rare> rare_or_null;
   [[nodiscard]] const Rare& rare() const;
+};
+
+/// A ConfigMap with its data, as a GET gives it.
+struct ConfigMapContent {
+  kube::ObjectMeta meta;
+  std::shared_ptr<const ConfigMapRecord> record;
+  bool intact = false;   ///< the data has the hash, and a revision is immutable
+  std::string pod_json;  ///< of an intact revision
 };
 
 /// ConfigMapRecord::environment for an environment's name.
@@ -106,8 +112,12 @@ struct PodRecord {
 /// Decoders for the informers. Error: what is malformed, with the object's name where known.
 tl::expected<kube::Decoded<EnvironmentRecord>, std::string> decode_environment(
     std::string_view json);
+/// Of a whole ConfigMap as well as of its PartialObjectMetadata.
 tl::expected<kube::Decoded<ConfigMapRecord>, std::string> decode_config_map(std::string_view json);
 tl::expected<kube::Decoded<PodRecord>, std::string> decode_pod(std::string_view json);
+
+/// Reads a whole ConfigMap and verifies its data.
+tl::expected<ConfigMapContent, std::string> read_config_map(std::string_view json);
 
 /// A ConfigMap as JSON for a create: labelled, owned, immutable unless it is an export.
 struct ConfigMapBody {

@@ -120,6 +120,7 @@ std::string pack_status(const crds::Status& status) {
     put(out, entry.toolchain);
     put(out, entry.renderer_version);
     put_time(out, entry.superseded_at);
+    put(out, entry.uid);
   }
   put(out, status.toolchain.requested);
   put(out, status.toolchain.version);
@@ -163,6 +164,7 @@ crds::Status unpack_status(std::string_view packed) {
     entry.toolchain = in.text();
     entry.renderer_version = in.text();
     entry.superseded_at = in.time();
+    entry.uid = in.text();
   }
   status.toolchain.requested = in.text();
   status.toolchain.version = in.text();

@@ -61,20 +61,21 @@ ServingLookup::Answer ServingLookup::serve(const kube::Decoded<EnvironmentRecord
   if (record.current.empty()) return {Found::NotServed, nullptr};
   const kube::ObjectKey& key = environment.meta.key;
   const kube::ObjectKey config_map{key.ns, goenv::config_map_name(key.name, record.current)};
-  std::shared_ptr<const ConfigMapRecord> revision = sources_.config_maps.get(config_map);
-  const bool from_cache = revision != nullptr;
-  if (!revision) {
-    // The leader has just made it and our watch is behind, or the first list is still coming.
-    const auto live = sources_.client.get(kConfigMapType, config_map, until);
-    if (!live) {
-      const bool absent = live.error().kind == kube::Error::Kind::NotFound;
-      return {absent ? Found::NotServed : Found::Unknown, nullptr};
-    }
-    const auto decoded = decode_config_map(*live);
-    if (!decoded) return {Found::NotServed, nullptr};
-    revision = decoded->value;
+  const Uid owner = Uid::of(environment.meta.uid);
+  const auto cached = sources_.config_maps.find(config_map);
+  if (cached && (cached->value->deleting || cached->value->owner != owner)) {
+    return {Found::NotServed, nullptr};
   }
-  if (!revision->intact || revision->deleting || revision->owner != Uid::of(environment.meta.uid)) {
+  // The cache knows no content, and may not know the revision yet: the leader has just made it, or
+  // the first list is still coming.
+  const auto live = sources_.client.get(kConfigMapType, config_map, until);
+  if (!live) {
+    const bool absent = live.error().kind == kube::Error::Kind::NotFound;
+    return {absent ? Found::NotServed : Found::Unknown, nullptr};
+  }
+  auto content = read_config_map(*live);
+  if (!content || !content->intact || content->record->deleting ||
+      content->record->owner != owner) {
     return {Found::NotServed, nullptr};
   }
   auto served = std::make_shared<ServedEnvironment>();
@@ -82,9 +83,11 @@ ServingLookup::Answer ServingLookup::serve(const kube::Decoded<EnvironmentRecord
   served->name = key.name;
   served->revision = record.current;
   served->config_map = config_map.name;
-  served->pod_json = std::make_shared<const std::string>(revision->pod_json.text());
+  served->pod_json = std::make_shared<const std::string>(std::move(content->pod_json));
   if (const auto& selecting = record.rare().selecting) served->pod_selector = selecting->selector;
-  if (from_cache) served_.put({key, environment.value, config_map, revision, served});
+  if (cached && cached->meta.uid == content->meta.uid) {
+    served_.put({key, environment.value, config_map, cached->value, served});
+  }
   return {Found::Yes, std::move(served)};
 }
 

@@ -17,7 +17,7 @@ namespace gobuildenv::controllers {
 /// busy cluster builds with a few environments, however many there are. Thread-safe.
 class ServedCache {
  public:
-  static constexpr std::size_t kSlots = 128;
+  static constexpr std::size_t kSlots = 1024;
 
   struct Entry {
     kube::ObjectKey key;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <map>
 #include <string>
 #include <utility>
 
@@ -38,6 +39,7 @@ inline EnvironmentFacts new_environment(goenv::Spec spec) {
 /// What the API server would hold after the decision was applied.
 inline void come_true(EnvironmentFacts& facts, const EnvironmentDecision& decision) {
   static int serial = 0;
+  std::map<std::string, std::string> uids;  // of revisions made now, by hash
   for (const CreateConfigMap& wanted : decision.creates) {
     std::erase_if(facts.config_maps, [&](const auto& fact) { return fact.name == wanted.name; });
     ConfigMapFact fact;
@@ -53,9 +55,16 @@ inline void come_true(EnvironmentFacts& facts, const EnvironmentDecision& decisi
     if (const auto found = wanted.data.find("pod.json"); found != wanted.data.end()) {
       fact.pod_json = found->second;
     }
+    if (!fact.is_export) uids[fact.hash] = fact.uid;
     facts.config_maps.push_back(std::move(fact));
   }
-  if (decision.status) facts.status = *decision.status;
+  if (decision.status) {
+    facts.status = *decision.status;
+    for (crds::RevisionRecord& entry : facts.status.history) {
+      const auto made = uids.find(entry.name);
+      if (made != uids.end()) entry.uid = made->second;
+    }
+  }
   for (const DeleteConfigMap& removal : decision.deletes) {
     std::erase_if(facts.config_maps, [&](const auto& fact) {
       return fact.name == removal.name && fact.uid == removal.uid;

@@ -76,6 +76,39 @@ TEST_F(Reconciler, WritesOncePerNewObjectAndThenNothing) {
   EXPECT_EQ(client_.log.size(), 2u);
   EXPECT_EQ(client_.gets, 0);
   EXPECT_TRUE(events_.events.empty());
+  EXPECT_EQ(status()["history"][0]["uid"],
+            client_.at("configmaps", "app-" + current())["metadata"]["uid"]);
+  // Another process: the status vouches for what nobody can have changed.
+  EnvironmentReconciler next(client_, {environments_, config_maps_, pods_, chosen_}, resolver_,
+                             events_, clock_, options());
+  EXPECT_EQ(next.reconcile({"ns", "app"}).kind, ReconcileResult::Kind::Done);
+  EXPECT_EQ(client_.log.size(), 2u);
+  EXPECT_EQ(client_.gets, 0);
+}
+
+TEST_F(Reconciler, WhatTheStatusDoesNotVouchForIsReadOnceAndThenVouchedFor) {
+  reconcile();
+  edit({{"status", {{"history", json::array({{{"name", current()}, {"generation", 1}}})}}}});
+  client_.log.clear();
+  EXPECT_EQ(reconcile(), ReconcileResult::Kind::Done);
+  EXPECT_EQ(client_.gets, 1);
+  EXPECT_EQ(client_.log, std::vector<std::string>{"update gobuildenvs/app/status"});
+  EXPECT_EQ(reconcile(), ReconcileResult::Kind::Done);
+  EXPECT_EQ(client_.gets, 1);
+}
+
+TEST_F(Reconciler, WhatCannotBeReadIsNotJudged) {
+  reconcile();
+  const std::string name = "app-" + current();
+  config_maps_.observe_write(client_.put("configmaps", client_.at("configmaps", name)));
+  client_.log.clear();
+  client_.fail_gets = Kind::Retry;
+  EXPECT_EQ(reconcile(), ReconcileResult::Kind::Retry);
+  EXPECT_TRUE(client_.log.empty());
+  client_.fail_gets.reset();
+  EXPECT_EQ(reconcile(), ReconcileResult::Kind::Done);
+  EXPECT_EQ(client_.log, std::vector<std::string>{"update gobuildenvs/app/status"})
+      << "made anew with the very content: only its uid is news";
 }
 
 TEST_F(Reconciler, StatusIsNotWrittenWhereTheConfigMapIsNot) {
@@ -180,12 +213,13 @@ TEST_F(Reconciler, TheSpecOfASettledObjectIsReadWhenItIsNeeded) {
   reconcile();
   EXPECT_EQ(environments_.get({"ns", "app"})->rare().spec, "");
   const std::string name = "app-" + current();
-  json& forged = client_.at("configmaps", name);
+  // It is immutable: whoever wants another content has to make it anew.
+  json forged = client_.at("configmaps", name);
   forged["data"]["go.env"] = "GOFLAGS=-x\n";
-  config_maps_.observe_write(client_.touch(forged));
+  config_maps_.observe_write(client_.put("configmaps", std::move(forged)));
   client_.log.clear();
   EXPECT_EQ(reconcile(), ReconcileResult::Kind::Done);
-  EXPECT_EQ(client_.gets, 1);
+  EXPECT_EQ(client_.gets, 2) << "the ConfigMap, and the spec to make another";
   EXPECT_FALSE(client_.has("configmaps", name));
   EXPECT_NE("app-" + current(), name);
   EXPECT_EQ(events_.events[0].reason, "RevisionTampered");
@@ -263,8 +297,16 @@ TEST_F(Reconciler, ExportIsCreatedAndNeverAdopted) {
   EXPECT_EQ(reconcile(), ReconcileResult::Kind::Done);
   EXPECT_EQ(client_.at("configmaps", "mine")["data"]["CGO_ENABLED"], "0");
   const std::size_t writes = client_.log.size();
-  EXPECT_EQ(reconcile(), ReconcileResult::Kind::Done);
+  client_.gets = 0;
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(reconcile(), ReconcileResult::Kind::Done);
   EXPECT_EQ(client_.log.size(), writes);
+  EXPECT_LE(client_.gets, 2) << "read once: the revision, and what was exported";
+  // Nothing keeps people from editing it.
+  json& edited = client_.at("configmaps", "mine");
+  edited["data"]["CGO_ENABLED"] = "1";
+  config_maps_.observe_write(client_.touch(edited));
+  EXPECT_EQ(reconcile(), ReconcileResult::Kind::Done);
+  EXPECT_EQ(client_.at("configmaps", "mine")["data"]["CGO_ENABLED"], "0");
 }
 
 }  // namespace

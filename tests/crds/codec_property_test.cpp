@@ -90,7 +90,7 @@ TEST(CodecProperty, StatusSurvivesTheRoundTrip) {
     for (const auto& w : *words()) {
       s.conditions.push_back({w, ConditionStatus::False, 1, "2024-01-01T00:00:00Z", w, w});
     }
-    for (const auto& w : *words()) s.history.push_back({w, 2, w, "r1", ""});
+    for (const auto& w : *words()) s.history.push_back({w, 2, w, "r1", "", w});
     s.current = *word();
     s.toolchain.version = *word();
     s.toolchain.sums.push_back({"linux", "amd64", *word()});

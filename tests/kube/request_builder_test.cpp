@@ -86,6 +86,9 @@ INSTANTIATE_TEST_SUITE_P(
              "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"},
         Case{"Create", build_create(kPods, "ci", "{}"), Method::Post,
              std::string("/api/v1/namespaces/ci/pods") + kManaged, kPlainJson, kPlainJson, "{}"},
+        Case{"CreateForMetadata", build_create(kPods, "ci", "{}", WriteAnswer::Metadata),
+             Method::Post, std::string("/api/v1/namespaces/ci/pods") + kManaged,
+             "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1", kPlainJson, "{}"},
         Case{"Update", build_update(kEnvs, {"ci", "e"}, "{}", "status"), Method::Put,
              std::string("/apis/gobuildenv.dev/v1alpha1/namespaces/ci/gobuildenvs/e/status") +
                  kManaged,
