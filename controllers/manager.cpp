@@ -123,23 +123,34 @@ struct Manager::Impl {
 
   /// On a thread of its own: nobody can say when the API server is there.
   void follow_up() {
+    // Environments are the longest list by far, and one that has come can be reconciled as soon as
+    // what it is compared with is there.
     bool complete = true;
-    informers.each([&](auto& informer) {
+    informers.each_but_environments([&](auto& informer) {
       complete = complete && informer.wait_for_sync(kube::Clock::TimePoint::max());
     });
-    if (!complete) return;
+    if (!complete || !begin_leading()) return;
+    if (!informers.environments.wait_for_sync(kube::Clock::TimePoint::max())) return;
     spdlog::info("caches have synced environments={} configmaps={} pods={}",
                  informers.environments.size(), informers.config_maps.size(),
                  informers.pods.size() + informers.chosen_pods.size());
     kube::trim_after_sync();
     const std::scoped_lock lock(mutex);
-    if (stopping) return;
+    all_synced = true;
+    if (!stopping && router.begun()) begin_pods_locked();
+  }
+
+  /// False when it is to stop.
+  bool begin_leading() {
+    const std::scoped_lock lock(mutex);
+    if (stopping) return false;
     if (options.leader_election) {
       elector.start();
       elector_started = true;
     } else {
       start_workers_locked();
     }
+    return true;
   }
 
   void start_workers() {
@@ -150,8 +161,13 @@ struct Manager::Impl {
   void start_workers_locked() {
     router.begin();
     environment_controller.start();
-    missed_controller.start();
     certificates.begin();
+    if (all_synced) begin_pods_locked();
+  }
+
+  void begin_pods_locked() {
+    router.begin_pods();
+    missed_controller.start();
     kube::trim_after_sync();
   }
 
@@ -210,6 +226,7 @@ struct Manager::Impl {
   bool stopping = false;
   bool stopped = false;
   bool elector_started = false;
+  bool all_synced = false;
   std::thread starter;
 
   std::mutex end_mutex;

@@ -33,6 +33,10 @@ void ChangeRouter::begin() {
   for (const auto& item : parts_.informers.environments.items()) {
     parts_.environments.add(item.meta.key, kube::Priority::Low);
   }
+}
+
+void ChangeRouter::begin_pods() {
+  pods_begun_.store(true, std::memory_order_release);
   for (const auto* informer : {&parts_.informers.pods, &parts_.informers.chosen_pods}) {
     for (const auto& item : informer->items()) {
       const bool missing = !item.value->finished && !item.value->revision;
@@ -98,10 +102,12 @@ void ChangeRouter::on_config_map(const Change<ConfigMapRecord>& change) {
 
 void ChangeRouter::on_pod(const Change<PodRecord>& change) {
   const bool newly_missed = parts_.missed.observe(change);
+  if (pods_begun_.load(std::memory_order_acquire)) {
+    // Admitted just before its environment was deleted.
+    const bool in_vain = !change.old_value && in_vain_for(change.key, *change.new_value);
+    if (newly_missed || in_vain) parts_.missed_pods.add(change.key, change.priority());
+  }
   if (!begun()) return;
-  // Admitted just before its environment was deleted.
-  const bool in_vain = !change.old_value && in_vain_for(change.key, *change.new_value);
-  if (newly_missed || in_vain) parts_.missed_pods.add(change.key, change.priority());
   if (change.origin == Origin::Resync) return;
   const PodRecord* before = change.old_value.get();
   const PodRecord* after = change.new_value.get();

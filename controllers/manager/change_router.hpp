@@ -25,8 +25,12 @@ class ChangeRouter {
   ChangeRouter(const ChangeRouter&) = delete;
   ChangeRouter& operator=(const ChangeRouter&) = delete;
 
-  /// From here on changes enqueue; what there was before is enqueued now.
+  /// From here on changes of environments enqueue; what there was before is enqueued now. Their
+  /// first list may still be coming: each is reconciled by itself, and nothing is concluded from
+  /// one that is not there.
   void begin();
+  /// The environments are complete: pods whose environment is not among them can be told of.
+  void begin_pods();
   /// Whether begin() was called.
   [[nodiscard]] bool begun() const { return begun_.load(std::memory_order_acquire); }
 
@@ -42,6 +46,7 @@ class ChangeRouter {
 
   Parts parts_;
   std::atomic<bool> begun_{false};
+  std::atomic<bool> pods_begun_{false};
 };
 
 }  // namespace gobuildenv::controllers

@@ -32,6 +32,11 @@ struct ManagerInformers {
   template <class F>
   void each(F&& f) {
     f(environments);
+    each_but_environments(f);
+  }
+
+  template <class F>
+  void each_but_environments(F&& f) {
     f(config_maps);
     f(pods);
     f(chosen_pods);

@@ -20,9 +20,9 @@ inline constexpr std::string_view kSelectingIndex = "selecting";
 kube::Index<EnvironmentRecord> selecting_index();
 
 /// Answers the pod webhook from the caches: every replica has them, none needs to lead. Only an
-/// intact revision that its own GoBuildEnv controls is served. What the caches
-/// do not have (yet), an environment, its revision or the ConfigMap of that, is asked of the API
-/// server, within `live_timeout`: a watch may be behind what its author has seen already.
+/// intact revision that its own GoBuildEnv controls is served. A revision's content is read and
+/// verified when the first pod asks for it, and so is whatever the caches do not have (yet), within
+/// `live_timeout`: a watch may be behind what its author has seen already.
 class ServingLookup final : public webhooks::EnvironmentLookup {
  public:
   struct Sources {
