@@ -40,6 +40,10 @@ class ManagerTest : public ::testing::Test {
   ~ManagerTest() override { stop(); }
 
   void start() {
+    start_only();
+    ASSERT_TRUE(eventually([this] { return manager_->leads() && manager_->synced(); }));
+  }
+  void start_only() {
     manager_ = std::make_unique<Manager>(
         options_, ManagerEdges{[this](kube::WriteFence fence) {
                                  return std::make_unique<testing::WorldClient>(world_,
@@ -48,7 +52,6 @@ class ManagerTest : public ::testing::Test {
                                clock_, metrics_, kube::make_random()});
     manager_->add_checks(live_, ready_);
     manager_->start();
-    ASSERT_TRUE(eventually([this] { return manager_->leads() && manager_->synced(); }));
   }
   void stop() {
     if (!manager_) return;
@@ -125,6 +128,28 @@ class ManagerTest : public ::testing::Test {
   std::vector<certs::KeyPair> leaves_;
   std::unique_ptr<Manager> manager_;
 };
+
+TEST_F(ManagerTest, ReconcilesWhatHasComeWhileTheListOfEnvironmentsIsStillComing) {
+  create_environment("app");
+  create_pod("waits");
+  // Of an environment that may yet come: no reason to tell anybody.
+  world_.create("pods", {{"metadata",
+                          {{"name", "early"},
+                           {"namespace", "ns"},
+                           {"labels",
+                            {{std::string(goenv::kEnvLabel), "late"},
+                             {std::string(goenv::kRevisionLabel), "0123456789"}}}}},
+                         {"status", {{"phase", "Pending"}}}});
+  world_.hold_second_page("gobuildenvs");
+  start_only();
+  EXPECT_TRUE(eventually([this] { return is_ready("app"); }));
+  EXPECT_FALSE(manager_->synced());
+  EXPECT_FALSE(passes("caches"));
+  EXPECT_EQ(events(), std::vector<std::string>{});
+  world_.release_page();
+  EXPECT_TRUE(eventually([this] { return manager_->synced(); }));
+  EXPECT_TRUE(eventually([this] { return !events().empty(); })) << "now it is known to be absent";
+}
 
 TEST_F(ManagerTest, ServesWhatItFindsAndWhatComes) {
   create_environment("app");

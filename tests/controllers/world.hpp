@@ -45,6 +45,20 @@ class World {
     return f(objects_);
   }
 
+  /// From now on the list of that kind has a second page, empty, which does not come before
+  /// release_page().
+  void hold_second_page(std::string plural) {
+    const std::scoped_lock lock(mutex_);
+    held_ = std::move(plural);
+  }
+  void release_page() {
+    {
+      const std::scoped_lock lock(mutex_);
+      held_.clear();
+    }
+    page_released_.notify_all();
+  }
+
   /// As somebody else's create (a new uid).
   void create(const std::string& plural, Json object) {
     const std::scoped_lock lock(mutex_);
@@ -107,6 +121,8 @@ class World {
   }
 
   std::mutex mutex_;
+  std::string held_;
+  std::condition_variable page_released_;
   std::condition_variable wake_;
   MemoryClient objects_;
   std::vector<Happening> history_;
@@ -177,9 +193,14 @@ class WorldClient final : public kube::Client {
   tl::expected<kube::ListPage, kube::Error> list(const kube::ResourceType& type,
                                                  const kube::ListOptions& options,
                                                  kube::Deadline) override {
-    const std::scoped_lock lock(world_.mutex_);
+    std::unique_lock lock(world_.mutex_);
     World::Json page{{"metadata", {{"resourceVersion", std::to_string(world_.version_)}}},
                      {"items", World::Json::array()}};
+    if (!options.continue_token.empty()) {
+      world_.page_released_.wait(lock, [this] { return world_.held_.empty(); });
+      return kube::ListPage{page.dump()};
+    }
+    if (type.plural == world_.held_) page["metadata"]["continue"] = "the rest";
     for (const auto& [name, object] : world_.objects_.all(type.plural)) {
       if (asked_for(object, options.ns, options.label_selector, options.field_selector)) {
         page["items"].push_back(object);
