@@ -141,6 +141,25 @@ TEST_F(ServerTest, ServesPipelinedRequestsInOrder) {
   EXPECT_EQ(c->read_reply().body, "2");
 }
 
+TEST_F(ServerTest, ServesPipelinesBesideOtherConnections) {
+  Options one_thread = options();
+  one_thread.threads = 1;
+  start(one_thread);
+  const auto busy = client();
+  const auto other = client();
+  constexpr int kRequests = 500;
+  std::string pipeline;
+  for (int i = 0; i < kRequests; ++i) {
+    const std::string body = std::to_string(i);
+    pipeline += "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n";
+    pipeline += "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
+  }
+  busy->write_raw(pipeline);
+  EXPECT_EQ(other->post("/echo", "{}").body, "{}");
+  for (int i = 0; i < kRequests; ++i) ASSERT_EQ(busy->read_reply().body, std::to_string(i));
+  EXPECT_TRUE(counter_.failures.empty());
+}
+
 TEST_F(ServerTest, ReadsChunkedBodiesAndAnswersExpectations) {
   start(options());
   const auto c = client();

@@ -1,21 +1,23 @@
 #include "webhooks/server/certificate_files.hpp"
 
+#include <array>
+#include <cstddef>
 #include <fstream>
-#include <iterator>
 
 namespace gobuildenv::webhooks::certificates {
 namespace {
 
 /// No certificate chain is longer; whatever is, is not read into memory.
-constexpr std::streamsize kMaxFile = 1 << 20;
+constexpr std::size_t kMaxFile = std::size_t{1} << 20;
 
 std::string read_file(const std::string& path, std::string& error) {
   std::ifstream file(path, std::ios::binary);
   std::string text;
-  if (file) {
-    text.resize(static_cast<std::size_t>(kMaxFile));
-    file.read(text.data(), kMaxFile);
-    text.resize(static_cast<std::size_t>(file.gcount()));
+  // In blocks: files are looked at every few seconds, and most are two or three KiB.
+  std::array<char, 4096> block;
+  while (file && text.size() < kMaxFile) {
+    file.read(block.data(), block.size());
+    text.append(block.data(), static_cast<std::size_t>(file.gcount()));
   }
   if (text.empty()) error = path + " is missing, empty or not readable";
   return text;

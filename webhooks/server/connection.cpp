@@ -1,6 +1,7 @@
 #include "webhooks/server/connection.hpp"
 
-#include <boost/asio/write.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/ssl/error.hpp>
 #include <boost/beast/http/error.hpp>
 #include <boost/beast/http/rfc7230.hpp>
 
@@ -34,7 +35,10 @@ int status_for(const boost::system::error_code& error) {
 }  // namespace
 
 Connection::Connection(Socket socket, TlsContext tls, Shared& shared)
-    : shared_(shared), tls_(std::move(tls)), stream_(std::move(socket), *tls_) {
+    : shared_(shared),
+      tls_(std::move(tls)),
+      socket_(std::move(socket)),
+      stream_(tls_->native_handle(), socket_.native_handle()) {
   shared_.connections.fetch_add(1, std::memory_order_relaxed);
 }
 
@@ -46,14 +50,55 @@ void Connection::enter(Stage stage, std::chrono::milliseconds timeout) {
 }
 
 void Connection::start() {
-  boost::system::error_code ignored;
-  stream_.next_layer().set_option(asio::ip::tcp::no_delay(true), ignored);
+  boost::system::error_code error;
+  socket_.native_non_blocking(true, error);
+  if (error) return fail("accept", error);
+  socket_.set_option(asio::ip::tcp::no_delay(true), error);
   enter(Stage::Handshake, shared_.options.handshake_timeout);
-  stream_.async_handshake(asio::ssl::stream_base::server,
-                          [self = shared_from_this()](const boost::system::error_code& error) {
-                            if (error) return self->fail("handshake", error);
-                            self->begin_request();
-                          });
+  shake_hands();
+}
+
+void Connection::wait(TlsStream::Result result, Step next) {
+  switch (result) {
+    case TlsStream::Result::NeedInput:
+      return receive(next);
+    case TlsStream::Result::NeedOutput:
+      return socket_.async_wait(Socket::wait_write, [self = shared_from_this(),
+                                                     next](const boost::system::error_code& error) {
+        if (self->stage_ == Stage::Closed) return;
+        if (error) return self->fail("write", error);
+        (self.get()->*next)();
+      });
+    case TlsStream::Result::Failed:
+      if (stage_ == Stage::Idle || stage_ == Stage::Linger) return close();
+      return fail(stage_ == Stage::Handshake ? "handshake"
+                  : stage_ == Stage::Write   ? "write"
+                                             : "read",
+                  stream_.error());
+    case TlsStream::Result::Closed:
+    case TlsStream::Result::Done:
+      return close();
+  }
+}
+
+void Connection::receive(Step next) {
+  socket_.async_read_some(
+      stream_.input_space(),
+      [self = shared_from_this(), next](const boost::system::error_code& error, std::size_t size) {
+        if (self->stage_ == Stage::Closed) return;
+        if (error) {
+          if (self->stage_ == Stage::Idle || self->stage_ == Stage::Linger) return self->close();
+          return self->fail(self->stage_ == Stage::Handshake ? "handshake" : "read", error);
+        }
+        self->stream_.input_arrived(size);
+        (self.get()->*next)();
+      });
+}
+
+void Connection::shake_hands() {
+  const TlsStream::Result result = stream_.handshake();
+  if (result != TlsStream::Result::Done) return wait(result, &Connection::shake_hands);
+  begin_request();
 }
 
 void Connection::begin_request() {
@@ -64,35 +109,27 @@ void Connection::begin_request() {
   continued_ = false;
   if (buffer_.size() > 0) {
     enter(Stage::Header, shared_.options.header_timeout);
-    return parse();
+    if (!parse()) return;
+  } else {
+    // One large review must not keep its memory for as long as the connection lives.
+    if (buffer_.capacity() > 4 * kReadSize) buffer_.shrink_to_fit();
+    enter(Stage::Idle, shared_.options.idle_timeout);
   }
-  // One large review must not keep its memory for as long as the connection lives.
-  if (buffer_.capacity() > 4 * kReadSize) buffer_.shrink_to_fit();
-  enter(Stage::Idle, shared_.options.idle_timeout);
   read();
 }
 
 void Connection::read() {
-  stream_.async_read_some(
-      buffer_.prepare(kReadSize),
-      [self = shared_from_this()](const boost::system::error_code& error, std::size_t size) {
-        self->on_read(error, size);
-      });
-}
-
-void Connection::on_read(const boost::system::error_code& error, std::size_t size) {
-  if (stage_ == Stage::Closed) return;
-  if (error) {
-    if (stage_ == Stage::Idle || stage_ == Stage::Linger) return close();
-    return fail("read", error);
+  while (true) {
+    std::size_t size = 0;
+    const TlsStream::Result result = stream_.read(buffer_.prepare(kReadSize), size);
+    if (result != TlsStream::Result::Done) return wait(result, &Connection::read);
+    buffer_.commit(size);
+    if (stage_ == Stage::Idle) enter(Stage::Header, shared_.options.header_timeout);
+    if (!parse()) return;
   }
-  if (stage_ == Stage::Linger) return;
-  buffer_.commit(size);
-  if (stage_ == Stage::Idle) enter(Stage::Header, shared_.options.header_timeout);
-  parse();
 }
 
-void Connection::parse() {
+bool Connection::parse() {
   boost::system::error_code error;
   while (buffer_.size() > 0 && !parser_->is_done()) {
     const std::size_t used = parser_->put(buffer_.data(), error);
@@ -101,10 +138,16 @@ void Connection::parse() {
       error = {};
       break;
     }
-    if (error) return refuse(status_for(error), error.message());
+    if (error) {
+      refuse(status_for(error), error.message());
+      return false;
+    }
     if (used == 0) break;
   }
-  if (parser_->is_done()) return handle();
+  if (parser_->is_done()) {
+    handle();
+    return false;
+  }
   if (parser_->is_header_done() && stage_ == Stage::Header) {
     enter(Stage::Body, shared_.options.body_timeout);
   }
@@ -112,14 +155,20 @@ void Connection::parse() {
       http::token_list{parser_->get()[http::field::expect]}.exists("100-continue")) {
     continued_ = true;
     out_ = "HTTP/1.1 100 Continue\r\n\r\n";
-    return asio::async_write(
-        stream_, asio::buffer(out_),
-        [self = shared_from_this()](const boost::system::error_code& failure, std::size_t) {
-          if (failure) return self->fail("write", failure);
-          self->read();
-        });
+    return send_continue();
   }
-  read();
+  return true;
+}
+
+bool Connection::send_continue() {
+  const TlsStream::Result result = stream_.write(out_);
+  if (result == TlsStream::Result::Done) return true;
+  wait(result, &Connection::write_continue);
+  return false;
+}
+
+void Connection::write_continue() {
+  if (send_continue()) read();
 }
 
 Answer Connection::answer(const Handler* handler) {
@@ -179,33 +228,38 @@ void Connection::send(const Answer& answer, bool keep_alive) {
   if (!keep_alive) out_ += "\r\nConnection: close";
   out_ += "\r\n\r\n";
   out_ += answer.body;
-  asio::async_write(
-      stream_, asio::buffer(out_),
-      [self = shared_from_this(), keep_alive](const boost::system::error_code& error, std::size_t) {
-        self->on_sent(error, keep_alive);
-      });
+  keep_alive_ = keep_alive;
+  write();
 }
 
-void Connection::on_sent(const boost::system::error_code& error, bool keep_alive) {
-  if (stage_ == Stage::Closed) return;
-  if (error) return fail("write", error);
-  if (keep_alive) return begin_request();
-  linger();
+void Connection::write() {
+  const TlsStream::Result result = stream_.write(out_);
+  if (result != TlsStream::Result::Done) return wait(result, &Connection::write);
+  if (!keep_alive_) return linger();
+  if (buffer_.size() == 0 && !stream_.has_input()) return begin_request();
+  // The next request is here already: the other connections of this thread come first.
+  asio::post(socket_.get_executor(), [self = shared_from_this()] {
+    if (self->stage_ != Stage::Closed) self->begin_request();
+  });
 }
 
 void Connection::linger() {
   enter(Stage::Linger, kLinger);
-  stream_.async_shutdown([self = shared_from_this()](const boost::system::error_code&) {
-    if (self->stage_ == Stage::Closed) return;
-    boost::system::error_code ignored;
-    self->stream_.next_layer().shutdown(asio::ip::tcp::socket::shutdown_send, ignored);
-    self->discard();
-  });
+  end_tls();
+}
+
+void Connection::end_tls() {
+  const TlsStream::Result result = stream_.shutdown();
+  if (result == TlsStream::Result::NeedOutput) return wait(result, &Connection::end_tls);
+  // What is left of TLS does not matter: the client has its answer, or never will.
+  boost::system::error_code ignored;
+  socket_.shutdown(asio::ip::tcp::socket::shutdown_send, ignored);
+  discard();
 }
 
 void Connection::discard() {
   buffer_.clear();
-  stream_.next_layer().async_read_some(
+  socket_.async_read_some(
       buffer_.prepare(kReadSize),
       [self = shared_from_this()](const boost::system::error_code& error, std::size_t) {
         if (error || self->stage_ == Stage::Closed) return self->close();
@@ -217,8 +271,8 @@ void Connection::close() {
   if (stage_ == Stage::Closed) return;
   stage_ = Stage::Closed;
   boost::system::error_code ignored;
-  stream_.next_layer().shutdown(asio::ip::tcp::socket::shutdown_both, ignored);
-  stream_.next_layer().close(ignored);
+  socket_.shutdown(asio::ip::tcp::socket::shutdown_both, ignored);
+  socket_.close(ignored);
 }
 
 void Connection::fail(std::string_view stage, const boost::system::error_code& error) {

@@ -3,7 +3,6 @@
 #include <atomic>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/ssl/stream.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/string_body.hpp>
@@ -14,6 +13,7 @@
 
 #include "webhooks/server/server.hpp"
 #include "webhooks/server/tls_context.hpp"
+#include "webhooks/server/tls_stream.hpp"
 
 /// One client's connection: handshake, then request and answer in turn. Lives on one worker's
 /// thread, so it needs no lock; deadlines are checked by the worker's sweep, not by timers, because
@@ -51,32 +51,44 @@ class Connection : public std::enable_shared_from_this<Connection> {
   enum class Stage { Handshake, Idle, Header, Body, Write, Linger, Closed };
   using Parser = boost::beast::http::request_parser<boost::beast::http::string_body>;
 
+  using Step = void (Connection::*)();
+
   void enter(Stage stage, std::chrono::milliseconds timeout);
+  /// Waits for what `result` needs and calls `next` then; ends the connection where it is none.
+  void wait(TlsStream::Result result, Step next);
+  void receive(Step next);
+  void shake_hands();
   void begin_request();
+  /// Reads until a request is whole, then answers it.
   void read();
-  void on_read(const boost::system::error_code& error, std::size_t size);
-  /// Feeds the parser; answers when a request is whole.
-  void parse();
+  /// Feeds the parser; false when what is there has been dealt with: read no further.
+  bool parse();
+  /// The answer to Expect: 100-continue; false when it is not yet sent.
+  bool send_continue();
+  void write_continue();
   void handle();
   Answer answer(const Handler* handler);
   void refuse(int status, std::string_view message);
   void send(const Answer& answer, bool keep_alive);
-  void on_sent(const boost::system::error_code& error, bool keep_alive);
+  void write();
   /// Ends TLS and reads what the client is still sending, so that it gets to see the answer.
   void linger();
+  void end_tls();
   void discard();
   void close();
   void fail(std::string_view stage, const boost::system::error_code& error);
 
   Shared& shared_;
   TlsContext tls_;
-  boost::asio::ssl::stream<Socket> stream_;
+  Socket socket_;
+  TlsStream stream_;
   boost::beast::flat_buffer buffer_;
   std::optional<Parser> parser_;
   std::string out_;
   Stage stage_ = Stage::Handshake;
   Clock::time_point deadline_;
-  bool continued_ = false;  ///< "100 Continue" has been sent for this request
+  bool continued_ = false;   ///< "100 Continue" has been sent for this request
+  bool keep_alive_ = false;  ///< another request may follow the answer under way
 };
 
 }  // namespace gobuildenv::webhooks::server
