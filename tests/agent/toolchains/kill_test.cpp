@@ -1,0 +1,120 @@
+// The agent is killed at random instants while it fetches; what it leaves is looked at each time.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+#include <signal.h>  // NOLINT(modernize-deprecated-headers): kill() is POSIX
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <random>
+#include <thread>
+
+#include "agent/remove_tree.hpp"
+#include "agent/sumdb/client.hpp"
+#include "agent/toolchains/fetch.hpp"
+#include "agent/toolchains/h1.hpp"
+#include "tests/agent/sumdb/test_database.hpp"
+#include "tests/agent/temp_folder.hpp"
+#include "tests/agent/toolchains/test_zip.hpp"
+
+namespace gobuildenv::agent {
+namespace {
+
+constexpr int kKills = 500;
+constexpr int kReleases = 4;
+
+ToolchainId release(int patch) { return {{1, 22, patch}, "linux", "amd64"}; }
+
+/// A file:// proxy with a few small toolchains, and what proves their sums.
+void fill_proxy(const std::string& folder, sumdb::testing::TestDatabase& database) {
+  database.grow(300);
+  for (int patch = 0; patch < kReleases; ++patch) {
+    const auto id = release(patch);
+    const auto entries = testing::small_toolchain(goenv::to_string(id.version));
+    testing::write_file(folder + "/golang.org/toolchain/@v/" + id.module_version() + ".zip",
+                        testing::make_zip(entries));
+    database.add_module("golang.org/toolchain", id.module_version(),
+                        testing::h1_of_entries(entries));
+  }
+  const std::string base = folder + "/sumdb/sum.example";
+  testing::write_file(base + "/supported", "");
+  const testing::TempFolder memory;
+  const auto heads = sumdb::HeadStore::open(memory.path("head"), database.key());
+  for (int patch = 0; patch < kReleases; ++patch) {
+    ASSERT_TRUE(sumdb::verified_sum(database, **heads, "golang.org/toolchain",
+                                    release(patch).module_version()));
+  }
+  const auto asked = database.asked;
+  for (const std::string& path : asked) testing::write_file(base + path, *database.read(path));
+}
+
+/// What the agent does at its start: everything that is not there is fetched.
+void fetch_all(const std::string& root, const FetchOptions& options) {
+  const auto store = ToolchainStore::open(root);
+  if (!store) ::_exit(2);
+  const auto heads = open_head_store(root, options.database->key);
+  if (!heads) ::_exit(3);
+  FetchStop stop;
+  for (int patch = 0; patch < kReleases; ++patch) {
+    const ToolchainWant want{release(patch), {}};
+    if (store->find(want)) continue;
+    if (!fetch_toolchain(
+            want, *store, heads->get(), options, stop, [](std::uint64_t, std::uint64_t) {}, 1)) {
+      ::_exit(4);
+    }
+  }
+  ::_exit(0);
+}
+
+TEST(Kills, NeverLeaveAPartialToolchain) {
+  // In memory where possible: a sync of a busy disk would make it an hour.
+  const bool shared_memory = ::access("/dev/shm", W_OK) == 0;
+  const testing::TempFolder folder(shared_memory ? "/dev/shm" : "/tmp");
+  sumdb::testing::TestDatabase database;
+  fill_proxy(folder.path("proxy"), database);
+  FetchOptions options;
+  options.proxies = {{"file://" + folder.path("proxy"), goenv::ProxyFallback::NotFound}};
+  options.database = sumdb::Database{database.key(), ""};
+  options.extract.threads = 2;
+  const std::string root = folder.path("root");
+
+  std::mt19937 random(22);
+  int killed = 0;
+  int published = 0;
+  std::uint64_t head_size = 0;
+  for (int turn = 0; turn < kKills; ++turn) {
+    const pid_t child = ::fork();
+    if (child == 0) fetch_all(root, options);
+    std::this_thread::sleep_for(std::chrono::microseconds(random() % 15'000));
+    ::kill(child, SIGKILL);
+    int status = 0;
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+    ASSERT_TRUE(WIFSIGNALED(status) || WEXITSTATUS(status) == 0)
+        << "turn " << turn << ": the agent ended with " << WEXITSTATUS(status);
+    killed += WIFSIGNALED(status) ? 1 : 0;
+
+    const auto store = ToolchainStore::open(root);
+    ASSERT_TRUE(store) << store.error().message;
+    ASSERT_TRUE(std::filesystem::is_empty(root + "/incoming")) << turn;
+    for (const StoredToolchain& stored : store->list()) {
+      const auto h1 = h1_of_folder(stored.goroot(), archive_prefix(stored.id),
+                                   [](std::string_view path) { return path != "src/go.mod"; });
+      ASSERT_EQ(h1, stored.record.h1) << "turn " << turn << ": " << stored.folder;
+      // Some are collected, so that there is always something to fetch.
+      if (random() % 2 == 0) {
+        ASSERT_FALSE(remove_tree(stored.folder));
+        published += 1;
+      }
+    }
+    const auto heads = open_head_store(root, database.key());
+    ASSERT_TRUE(heads) << heads.error().message;
+    const auto head = (*heads)->current();
+    ASSERT_GE(head ? head->head.size : 0, head_size) << "the memory of heads went back";
+    head_size = head ? head->head.size : 0;
+  }
+  EXPECT_GT(killed, kKills / 10) << "most came too late to show anything";
+  EXPECT_GT(published, 10) << "most came too early to show anything";
+}
+
+}  // namespace
+}  // namespace gobuildenv::agent
