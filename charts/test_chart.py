@@ -105,9 +105,15 @@ class Rendering(unittest.TestCase):
         text = subprocess.run([HERE / "render-manifest", "--namespace", NAMESPACE], check=True,
                               text=True, capture_output=True).stdout
         self.assertNotRegex(text, "(?i)helm")
+        self.assertIn("pod-security.kubernetes.io/enforce: restricted\n", text)
         said = Cluster.kubectl("apply", "--dry-run=server", "-f", "-", text=text)
         self.assertIn("customresourcedefinition.apiextensions.k8s.io/gobuildenvs.gobuildenv.dev "
                       "created", said)
+
+    def test_the_plain_manifest_lets_the_agent_be_privileged(self):
+        text = subprocess.run([HERE / "render-manifest", "--set", "agent.enabled=true"], check=True,
+                              text=True, capture_output=True).stdout
+        self.assertIn("pod-security.kubernetes.io/enforce: privileged\n", text)
 
     def test_schema_refuses(self):
         for setting, named in (("manager.replicas=0", "replicas"), ("nonsense=1", "nonsense"),
