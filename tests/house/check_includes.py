@@ -26,7 +26,7 @@ RESTRICTED = {
     "boost/": {"kube", "webhooks/server"},
     "yaml-cpp/": {"crds", "kube", "operator"},
     "openssl/": {"agent/sumdb", "agent/toolchains", "crds", "kube", "webhooks/certificates",
-                 "webhooks/review.cpp", "webhooks/server"},
+                 "webhooks/server"},
     "prometheus/": {"kube", "controllers", "operator"},
     "spdlog/": {"agent/node", "kube", "controllers", "operator", "webhooks/server"},
     # gRPC costs memory and minutes of compiling: one file.
