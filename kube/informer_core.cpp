@@ -15,6 +15,9 @@ namespace {
 using Input = WatchInput::Kind;
 using Action = WatchAction::Kind;
 
+/// Deadline of a read of what is there already.
+constexpr Deadline kNoWaiting{};
+
 WatchInput broken(std::string message) {
   WatchInput input;
   input.kind = Input::StreamBroken;
@@ -135,9 +138,15 @@ WatchInput InformerCore::perform(const WatchAction& action) {
   WatchInput input;
   switch (action.kind) {
     case Action::List:
-      close_stream();
+      if (early_version_.empty() || action.continue_token.empty()) close_stream();
       return list_page(action);
     case Action::OpenWatch:
+      if (!early_version_.empty() && early_version_ == action.resource_version) {
+        early_version_.clear();
+        input.kind = Input::Opened;
+        return input;
+      }
+      [[fallthrough]];
     case Action::OpenStreamingList:
       close_stream();
       return open_watch(action);
@@ -175,7 +184,45 @@ WatchInput InformerCore::list_page(const WatchAction& action) {
   input.version = std::move(info->resource_version);
   input.continue_token = std::move(info->continue_token);
   touch();
+  if (options_.watch_while_listing && !has_synced() && !input.continue_token.empty()) {
+    if (action.continue_token.empty()) open_early(input.version);
+    drain_early();
+  }
   return input;
+}
+
+void InformerCore::open_early(const std::string& version) {
+  WatchAction action;
+  action.kind = Action::OpenWatch;
+  action.resource_version = version;
+  action.timeout = options_.watch.watch_timeout_min;
+  // Refused: then it is opened after the list, as if nobody had asked.
+  if (open_watch(action).kind == Input::Opened) early_version_ = version;
+}
+
+void InformerCore::drain_early() {
+  while (!early_version_.empty()) {
+    std::string_view line;
+    const auto next = stream_->lines.next(line);
+    if (next == LineSplitter::Next::Line) {
+      const auto event = decode_watch_line(line);
+      if (event && event->type == WatchEvent::Type::Deleted) {
+        cache_.remove(event->object);
+      } else if (event && (event->type == WatchEvent::Type::Added ||
+                           event->type == WatchEvent::Type::Modified)) {
+        cache_.upsert(event->object);
+      } else if (!event || event->type == WatchEvent::Type::Error) {
+        close_stream();  // the watch after the list shows all of it once more
+      }
+      continue;
+    }
+    if (next == LineSplitter::Next::TooLong) return close_stream();
+    const auto space = stream_->lines.space();
+    const auto read = stream_->bytes->read(space.data, space.size, kNoWaiting);
+    if (!read && read.error().kind == TransportError::Kind::Timeout) return;
+    if (!read || *read == 0) return close_stream();
+    stream_->lines.filled(*read);
+  }
 }
 
 WatchInput InformerCore::open_watch(const WatchAction& action) {
@@ -203,6 +250,7 @@ WatchInput InformerCore::open_watch(const WatchAction& action) {
 }
 
 void InformerCore::close_stream() {
+  early_version_.clear();
   std::unique_ptr<Stream> old;
   const std::lock_guard lock(stream_mutex_);
   old = std::move(stream_);

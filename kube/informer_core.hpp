@@ -38,6 +38,10 @@ struct InformerOptions {
   std::string field_selector;
   bool metadata_only = false;  ///< PartialObjectMetadata: metadata is all the decoder gets
   WatchConfig watch;           ///< list and watch behaviour; the defaults suit a direct connection
+  /// For long lists: watch from the first page on, so that what changes while further pages of the
+  /// first list are read is seen between them and not after the last. Needs a list
+  /// in pages: `watch.newest_first_list`, and `watch.streaming_list` off.
+  bool watch_while_listing = false;
   /// Every object is dispatched again, locally, this often, ± 10 %. 0: never.
   std::chrono::seconds resync{36'000};
   /// A list page must be there by then.
@@ -73,6 +77,10 @@ class InformerCore {
   void run();
   WatchInput perform(const WatchAction& action);
   WatchInput list_page(const WatchAction& action);
+  /// Opens the watch that the list at `version` will end in.
+  void open_early(const std::string& version);
+  /// Applies what it has shown so far; without waiting.
+  void drain_early();
   WatchInput open_watch(const WatchAction& action);
   WatchInput read_stream();
   WatchInput handle_line(std::string_view line);
@@ -99,6 +107,8 @@ class InformerCore {
   std::mutex sync_mutex_;
   std::condition_variable synced_;
   Metrics::Registration collector_;
+  /// Version from which the open stream watches ahead of the list's end; empty: it does not.
+  std::string early_version_;
   std::thread thread_;
 };
 

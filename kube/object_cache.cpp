@@ -114,6 +114,7 @@ void ObjectCache::stage(std::string_view json) {
   }
   const ObjectMeta& meta = identity->meta;
   const std::lock_guard lock(apply_mutex_);
+  if (gone_early_.contains(meta.uid)) return;
   const auto present = store_.peek(meta);
   // Marked before it is decoded: an object that cannot be decoded is not a deleted one.
   if (present.exists) {
@@ -185,6 +186,7 @@ void ObjectCache::commit_replace(std::string_view version) {
       dispatch(entry.meta.key, entry.old->meta.uid, entry.old->value, nullptr, origin);
     }
   }
+  gone_early_.clear();
   synced_.store(true, std::memory_order_release);
 }
 
@@ -208,7 +210,9 @@ void ObjectCache::upsert(std::string_view json) {
   auto item = decode(json, meta);
   if (!item) return;
   std::optional<StoredItem> old;
-  if (!guarded(meta, [&] { old = store_.put(meta, item->value, false); })) return;
+  // Before the first list is complete it is ahead of that: not gone because it is not in it.
+  const bool ahead = !has_synced();
+  if (!guarded(meta, [&] { old = store_.put(meta, item->value, ahead); })) return;
   publish_size();
   dispatch_put(meta, old, item->value, Origin::Watch);
 }
@@ -223,6 +227,7 @@ void ObjectCache::remove(std::string_view json) {
   const ObjectMeta& meta = identity->meta;
   const std::lock_guard lock(apply_mutex_);
   seen(meta, true);
+  if (!has_synced()) gone_early_.insert(meta.uid);
   const auto present = store_.peek(meta);
   if (!present.exists) return;
   // The end of the former object of this name, after we created the next one.

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <tl/expected.hpp>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "kube/clock.hpp"
@@ -64,9 +65,9 @@ class ObjectCache {
   void stage(std::string_view json);
   /// The list is complete as of `version`: what is in neither list nor flight is gone.
   void commit_replace(std::string_view version);
-  /// ADDED, MODIFIED.
+  /// ADDED, MODIFIED. Also before the first list is complete, of what is newer than that list.
   void upsert(std::string_view json);
-  /// DELETED; `json` is the object's last state.
+  /// DELETED; `json` is the object's last state. As above: a later page may still show it.
   void remove(std::string_view json);
   /// Everything up to this version has been applied.
   void advance(std::string_view version);
@@ -114,7 +115,8 @@ class ObjectCache {
   std::vector<AnyChangeHandler> handlers_;
   std::uint32_t epoch_ = 0;
   std::vector<Staged> staged_;
-  std::string applied_version_;  ///< the watch has shown everything up to here
+  std::unordered_set<std::string> gone_early_;  ///< uids deleted since the first list's version
+  std::string applied_version_;                 ///< the watch has shown everything up to here
 
   mutable std::mutex expected_mutex_;
   std::unordered_map<ObjectKey, Expected, ObjectKeyHash> expected_;

@@ -79,7 +79,9 @@ class Transition {
     if (state_.version_lost) {
       state_.list_version.clear();
     } else {
-      state_.list_version = state_.version.empty() ? "0" : state_.version;
+      state_.list_version = !state_.version.empty()     ? state_.version
+                            : config_.newest_first_list ? ""
+                                                        : "0";
     }
     state_.pages = 0;
     state_.page_version.clear();

@@ -18,6 +18,9 @@ struct WatchConfig {
   /// at a time. Falls back to lists by itself where the server refuses.
   bool streaming_list = true;
   int page_size = 500;  ///< 0: unpaged
+  /// The first list asks for the newest state, which comes in pages; of "0", any state, the
+  /// server's cache gives all at once, whatever the limit.
+  bool newest_first_list = false;
   /// timeoutSeconds of a watch is uniform in [min, max]. Behind balancers which cut idle
   /// connections at 240 s: at most 200.
   std::chrono::seconds watch_timeout_min{300};

@@ -35,6 +35,16 @@ kube::InformerOptions named(kube::InformerOptions options, std::string name) {
   return options;
 }
 
+/// 10,000 of them take a second to list. Pages, as the API server encodes a list in half the time
+/// of as many events; and the watch at once, as a new object must not wait for the old ones.
+kube::InformerOptions long_list(kube::InformerOptions options) {
+  options.watch.streaming_list = false;
+  options.watch.newest_first_list = true;
+  options.watch.page_size = 1000;
+  options.watch_while_listing = true;
+  return options;
+}
+
 kube::InformerOptions metadata_of(kube::InformerOptions options) {
   options.metadata_only = true;
   return options;
@@ -53,8 +63,8 @@ CertificateInformers::CertificateInformers(const ManagerOptions& options,
 
 ManagerInformers::ManagerInformers(const ManagerOptions& options,
                                    const kube::InformerRuntime& runtime)
-    : environments(runtime, watch(kGoBuildEnvType, options.watch_namespace), decode_environment,
-                   {selecting_index()}),
+    : environments(runtime, long_list(watch(kGoBuildEnvType, options.watch_namespace)),
+                   decode_environment, {selecting_index()}),
       config_maps(
           runtime,
           metadata_of(watch_labelled(kConfigMapType, options.watch_namespace,

@@ -139,8 +139,11 @@ class WorldStream final : public kube::ByteStream {
         after_(std::stoi(options_.resource_version)) {}
 
   tl::expected<std::size_t, kube::TransportError> read(char* buffer, std::size_t size,
-                                                       kube::Deadline) override {
+                                                       kube::Deadline deadline) override {
     std::unique_lock lock(world_.mutex_);
+    if (deadline == kube::Deadline{} && !next()) {
+      return tl::unexpected(kube::TransportError{kube::TransportError::Kind::Timeout, "nothing"});
+    }
     world_.wake_.wait(lock, [this] { return cancelled_ || next(); });
     if (cancelled_) {
       return tl::unexpected(

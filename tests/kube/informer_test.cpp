@@ -55,7 +55,10 @@ struct Fixture {
   std::thread ticker;
   std::atomic<bool> stop{false};
 
-  explicit Fixture(bool streaming = false) {
+  enum class Listing { Paged, Streaming, Watched };
+  explicit Fixture(bool streaming = false)
+      : Fixture(streaming ? Listing::Streaming : Listing::Paged) {}
+  explicit Fixture(Listing listing) {
     client.on_list = [this](const ListOptions& options) -> tl::expected<ListPage, Error> {
       const std::lock_guard lock(mutex);
       asked.push_back("list rv=" + options.resource_version +
@@ -80,7 +83,9 @@ struct Fixture {
     };
     InformerOptions options;
     options.type = {"", "v1", "things", "Thing", true};
-    options.watch.streaming_list = streaming;
+    options.watch.streaming_list = listing == Listing::Streaming;
+    options.watch.newest_first_list = listing == Listing::Watched;
+    options.watch_while_listing = listing == Listing::Watched;
     options.max_line_bytes = 4096;
     informer = std::make_unique<Informer<Thing>>(
         InformerRuntime{client, clock, [] { return 0.5; }, &metrics}, options, decode_thing,
@@ -340,6 +345,55 @@ TEST(Informer, StopsAtOnceWhileTheWatchIsSilent) {
   f.informer->request_stop();
   f.informer->join();
   SUCCEED() << "join() returned";
+}
+
+TEST(InformerWatchedList, ShowsBetweenPagesWhatHappensMeanwhile) {
+  Fixture f(Fixture::Listing::Watched);
+  f.lists = {list_json("10", {object("a", 5)}, "p2"),
+             list_json("10", {object("gone", 7), object("m", 6)}, "p3"),
+             list_json("10", {object("z", 4)})};
+  const auto pipe = f.pipe();
+  pipe->send(event_line("ADDED", object("new", 11)));
+  pipe->send(event_line("DELETED", object("gone", 12)) +
+             event_line("MODIFIED", object("z", 13, "z13")) + bookmark_line("13"));
+  f.start();
+  ASSERT_TRUE(f.informer->wait_for_sync(std::chrono::steady_clock::now() + seconds(20)));
+  pipe->send(event_line("MODIFIED", object("new", 14, "new14")));
+  ASSERT_TRUE(f.has("new", "new14"));
+  EXPECT_EQ(f.informer->size(), 4u);
+  EXPECT_FALSE(f.informer->get({"ns", "gone"})) << "a later page has shown it still there";
+  EXPECT_TRUE(f.has("z", "z13")) << "a later page has shown it older";
+  const std::lock_guard lock(f.mutex);
+  EXPECT_EQ(f.changes,
+            (std::vector<std::string>{"a:->x", "new:->x", "z:->z13", "m:->x", "new:x>new14"}));
+  EXPECT_EQ(f.asked,
+            (std::vector<std::string>{"list rv= limit=500", "watch rv=10",
+                                      "list rv= limit=500 next=p2", "list rv= limit=500 next=p3"}))
+      << "and goes on with that watch";
+}
+
+TEST(InformerWatchedList, DoesWithoutAWatchThatFails) {
+  for (const char* how : {"refused", "torn", "closed", "expired", "garbage"}) {
+    Fixture f(Fixture::Listing::Watched);
+    f.lists = {list_json("10", {object("a", 5)}, "p2"), list_json("10", {object("b", 6)})};
+    if (how == std::string_view("refused")) {
+      f.watches.emplace_back(tl::unexpected(error_of(Error::Kind::Retry, 500)));
+    } else {
+      const auto pipe = f.pipe();
+      if (how == std::string_view("torn")) pipe->tear();
+      if (how == std::string_view("closed")) pipe->close();
+      if (how == std::string_view("expired")) pipe->send(error_line(410, "Expired"));
+      if (how == std::string_view("garbage")) pipe->send("{\n");
+    }
+    const auto next = f.pipe();
+    next->send(event_line("ADDED", object("c", 11)));
+    f.start();
+    ASSERT_TRUE(f.eventually([&] { return f.informer->size() == 3; })) << how;
+    const std::lock_guard lock(f.mutex);
+    EXPECT_EQ(f.asked, (std::vector<std::string>{"list rv= limit=500", "watch rv=10",
+                                                 "list rv= limit=500 next=p2", "watch rv=10"}))
+        << how;
+  }
 }
 
 }  // namespace
