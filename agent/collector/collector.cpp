@@ -3,8 +3,6 @@
 #include <fcntl.h>
 #include <sys/file.h>
 
-#include <cerrno>
-
 #include "agent/collector/remove_builds.hpp"
 #include "agent/collector/text.hpp"
 #include "agent/durable_file.hpp"
@@ -34,10 +32,10 @@ std::pair<std::string, std::string> problem_of(const std::error_code& error,
 }
 
 /// Among processes: an agent that is being replaced, and one run by hand.
-Fd lock_root(const Fd& root) {
+IoResult<Fd> lock_root(const Fd& root) {
   auto fd = open_beneath(root.get(), "collector.lock", O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
-  if (!fd || ::flock(fd->get(), LOCK_EX | LOCK_NB) != 0) return Fd();
-  return std::move(*fd);
+  if (fd && ::flock(fd->get(), LOCK_EX | LOCK_NB) != 0) return tl::unexpected(last_error());
+  return fd;
 }
 
 }  // namespace
@@ -101,8 +99,9 @@ std::vector<Root> Collector::all_roots(const RootSource& source) const {
 
 tl::expected<RunReport, std::string> Collector::run(const RootSource& source,
                                                     const Limits& limits) {
-  const Fd lock = lock_root(root_);
-  if (!lock && errno == EWOULDBLOCK) {
+  // Where the lock cannot even be made, saving the ages says why.
+  const auto lock = lock_root(root_);
+  if (!lock && lock.error() == std::errc::operation_would_block) {
     return tl::unexpected(config_.root + ": another process is collecting");
   }
   auto report = examine(all_roots(source), limits, true);

@@ -88,7 +88,7 @@ class Collector {
   struct Config {
     std::string root;  ///< absolute
     std::function<ClockReading()> clock = read_clocks;
-    StepHook hook;
+    StepHook hook = {};
   };
 
   /// Opens the root, reads ages.json. A damaged ages.json counts as none: everything is as if used

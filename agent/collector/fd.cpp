@@ -6,6 +6,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstddef>
 #include <cstring>
@@ -42,11 +43,22 @@ EntryType type_of_dirent(std::uint8_t type) {
   return type == kUnknown ? EntryType::Unknown : EntryType::Other;
 }
 
+/// RESOLVE_BENEATH lets a ".." pass that stays below; none of our paths has one.
+bool has_parent(std::string_view path) {
+  for (std::size_t at = 0; at <= path.size();) {
+    const std::size_t end = std::min(path.find('/', at), path.size());
+    if (path.substr(at, end - at) == "..") return true;
+    at = end + 1;
+  }
+  return false;
+}
+
 }  // namespace
 
 std::error_code last_error() noexcept { return {errno, std::generic_category()}; }
 
 IoResult<Fd> open_beneath(int dir, const std::string& path, int flags, unsigned mode) {
+  if (has_parent(path)) return tl::unexpected(std::make_error_code(std::errc::invalid_argument));
   open_how how{};
   how.flags = static_cast<std::uint64_t>(static_cast<unsigned>(flags | O_CLOEXEC | O_NOCTTY));
   how.mode = mode;

@@ -44,7 +44,7 @@ void become_idle() noexcept;
 /// Owns the thread that empties the trash in the background.
 class TrashEmptier {
  public:
-  /// Default of `entries_per_second`; see docs/decisions/0007.
+  /// Default of `entries_per_second`: what `bench/collector/run build` measures beside a build.
   static constexpr std::uint64_t kDefaultRate = 2000;
 
   /// Begins at once with what a crash left. Tells `done` after each round that removed something or
