@@ -261,13 +261,16 @@ void ObjectCache::observe_write(std::string_view json) {
   const std::lock_guard lock(apply_mutex_);
   const auto present = store_.peek(meta);
   if (present.same_version && present.same_uid) return;
-  const auto applied = ResourceVersion::parse(applied_version_);
+  // While the first list is still coming nothing has been applied as a whole, but its version is
+  // older than what we have just written.
+  const auto applied =
+      has_synced() ? ResourceVersion::parse(applied_version_) : ResourceVersion::parse("1");
   if (!written.comparable(applied)) {
     expect(meta.key, {meta.uid, meta.resource_version, clock_.now() + kExpectedFor});
     return;
   }
   // The watch was faster: whatever it has made of the object since, deleted it even, is newer.
-  if (applied.at_least(written) || present.newer) return;
+  if (applied.at_least(written) || present.newer || gone_early_.contains(meta.uid)) return;
   auto item = decode(json, meta);
   if (!item) return;
   std::optional<StoredItem> old;

@@ -165,6 +165,25 @@ TEST(ObjectCache, LateAnswerNeverOverwritesANewerWatchEvent) {
   EXPECT_EQ(f.taken(), Changes{});
 }
 
+TEST(ObjectCache, OwnWriteIsVisibleWhileTheFirstListIsStillComing) {
+  Fixture f;
+  f.cache.begin_replace();
+  f.cache.stage(object("a", "u1", "1", "old"));
+  f.cache.observe_write(object("a", "u1", "12", "mine"));
+  f.cache.observe_write(object("made", "u2", "13", "mine"));
+  f.cache.observe_write(object("before", "u3", "5", "made before the list, deleted since"));
+  f.cache.remove(object("gone", "u4", "14", "gone"));
+  f.cache.observe_write(object("gone", "u4", "11", "a late answer"));
+  f.cache.stage(object("gone", "u4", "2", "of a page that is older"));
+  EXPECT_EQ(f.data("a"), "mine");
+  EXPECT_EQ(f.data("gone"), "-");
+  f.cache.commit_replace("10");
+  EXPECT_EQ(f.data("a"), "mine");
+  EXPECT_EQ(f.data("made"), "mine") << "newer than the list";
+  EXPECT_EQ(f.data("before"), "-") << "older, and not in it";
+  EXPECT_EQ(f.data("gone"), "-");
+}
+
 TEST(ObjectCache, OwnWriteSurvivesAnOlderRelistAndNotANewerOne) {
   Fixture f;
   f.list("10", {object("a", "u1", "1", "old")});
