@@ -170,6 +170,22 @@ class NodeAgent(harness.Case):
         wait_for("the records to go", 60, lambda: not {"patient", "next"} & set(self.records()))
         self.assertEqual(list((self.root / "pods").iterdir()), [])
 
+    def test_the_kubelet_is_restarted(self):
+        """It finds the driver again, leaves the pod alone, and gives its volume back at the end."""
+        self.declare("go121", OLD)
+        self.create("steady", "go121")
+        self.log("steady")
+        before = self.records()["steady"]
+        self.cluster.restart("kubelet")
+        self.create("after", "go121")
+        self.log("after")
+        self.assertEqual(self.records()["steady"], before)
+        said = self.cluster.kubectl("-n", "ci", "exec", "steady", "--", "go", "version").stdout
+        self.assertIn(f"go{OLD} ", said)
+        for name in ("steady", "after"):
+            self.delete(name)
+        wait_for("the records to go", 60, lambda: not {"steady", "after"} & set(self.records()))
+
     def test_a_toolchain_that_is_nowhere(self):
         """The pod starts all the same; go says why there is none, and an Event does too."""
         self.declare("nowhere", ABSENT)
