@@ -95,7 +95,7 @@ class Admission(harness.Case):
 
         def changed():
             return revision_of(self.api.admitted("selecting", chosen))
-        revision = wait_for("the selected pod to be changed", 10, changed)
+        revision = wait_for("the selected pod to be changed", 30, changed)
         self.assertEqual(
             revision,
             self.api.environment("selecting", "chosen")["status"]["revisions"]["current"])
@@ -112,7 +112,7 @@ class Admission(harness.Case):
         def conflict():
             _, answer, warnings = self.api.create_pod("selecting", chosen)
             return not revision_of(answer) and " ".join(warnings)
-        said = wait_for("the conflict to be told", 10, conflict)
+        said = wait_for("the conflict to be told", 30, conflict)
         self.assertIn("chosen and rival", said)
         # The same selector in a namespace that is not enabled selects nothing.
         self.api.apply_environment("plain", "chosen", injection=select)
@@ -133,7 +133,7 @@ class Admission(harness.Case):
             self.assertEqual(self.api.create_pod("strict", pod("p"))[0], 201)
         finally:
             self.operator.start()
-        notes = wait_for("an Event on the pod that missed its environment", 30,
+        notes = wait_for("an Event on the pod that missed its environment", 60,
                          lambda: self.api.events("plain", "EnvironmentMissed"))
         self.assertIn("was created without it", notes["late"])
         wait_for("status.pods.missed to be 1", 60, lambda: self.api.environment(

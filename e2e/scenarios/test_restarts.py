@@ -10,7 +10,7 @@ from harness import asking, revision_of, wait_for
 CRD = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/gobuildenvs.gobuildenv.dev"
 LEASE = (f"/apis/coordination.k8s.io/v1/namespaces/{harness.SYSTEM_NAMESPACE}"
          "/leases/gobuildenv-manager")
-DRAIN = 3
+DRAIN = 10  # seconds; long enough for all that is looked at meanwhile on a busy machine
 LOST_LEASE = 75
 
 
@@ -86,10 +86,10 @@ class Election(Base):
     and another may lead; whoever runs it (a kubelet) starts it again."""
 
     def test_outage_longer_than_the_lease(self):
-        wait_for("the operator to lead", 30, self.operator.holds_lease)
+        wait_for("the operator to lead", 60, self.operator.holds_lease)
         self.cluster.kill("kube-apiserver")
         try:
-            code = self.operator.process.wait(30)
+            code = self.operator.process.wait(60)
         finally:
             self.cluster.restart("kube-apiserver")
         self.assertEqual(code, LOST_LEASE, self.operator.tail())
@@ -98,20 +98,19 @@ class Election(Base):
 
     def test_sigterm(self):
         """Unready but serving for the drain time; then exit 0, with the lease given back."""
-        wait_for("the operator to lead", 30, self.operator.holds_lease)
+        wait_for("the operator to lead", 60, self.operator.holds_lease)
         started = time.monotonic()
         self.operator.signal(signal.SIGTERM)
-        time.sleep(1)
-        self.assertFalse(self.operator.ready(), "readiness still says yes")
+        wait_for("readiness to say no", DRAIN / 2, lambda: not self.operator.ready())
         self.assertTrue(revision_of(self.api.admitted("ci", asking("p", "old"))),
                         "a pod created while draining was not changed")
         wait_for("the lease to be given back while the webhook drains", DRAIN, lambda: not
                  self.api.get(LEASE)["spec"].get("holderIdentity"))
         self.assertIsNone(self.operator.process.poll(), "it ended before the drain time")
-        self.assertEqual(self.operator.process.wait(DRAIN + 8), 0, self.operator.tail())
+        self.assertEqual(self.operator.process.wait(DRAIN + 20), 0, self.operator.tail())
         self.assertGreaterEqual(time.monotonic() - started, DRAIN)
         self.operator.start()
-        wait_for("the next process to lead", 10, self.operator.holds_lease)
+        wait_for("the next process to lead", 30, self.operator.holds_lease)
         self.works("after-sigterm")
 
 
