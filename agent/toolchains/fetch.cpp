@@ -289,7 +289,8 @@ tl::expected<StoredToolchain, Failure> fetch_toolchain(
   step(options.hook, "extracted");
   auto stored =
       store.publish(*std::move(incoming), want.id, want.pinned ? want.pinned->namespace_uid : "",
-                    {extracted->h1, extracted->bytes, extracted->files, now, shown_url(source)});
+                    {extracted->h1, extracted->bytes, extracted->files,
+                     std::max<std::int64_t>(now, 0), shown_url(source)});
   if (!stored) return tl::unexpected(disk_failure(stored.error()));
   return *std::move(stored);
 }

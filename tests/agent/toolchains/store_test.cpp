@@ -206,7 +206,11 @@ TEST(StoreErrorTest, TellsFullAndReadOnlyDisks) {
 TEST(Record, IsReadBackAndNothingElse) {
   const ToolchainRecord record{kSum, 5, 6, 7, "file:///x"};
   EXPECT_EQ(decode_record(encode_record(record)), record);
-  for (const std::string_view bad : {"", "{", "[]", "{}", "1", R"({"h1":"x","bytes":"y"})"}) {
+  for (const std::string_view bad :
+       {"", "{", "[]", "{}", "1", R"({"h1":"x","bytes":"y"})",
+        R"({"h1":"x","bytes":1,"files":2e99,"fetchedAt":3,"source":"y"})",
+        R"({"h1":"x","bytes":1,"files":2,"fetchedAt":18446744073709551615,"source":"y"})",
+        R"({"h1":"x","bytes":-1,"files":2,"fetchedAt":3,"source":"y"})"}) {
     EXPECT_FALSE(decode_record(bad)) << bad;
   }
 }
