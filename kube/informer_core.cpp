@@ -15,8 +15,8 @@ namespace {
 using Input = WatchInput::Kind;
 using Action = WatchAction::Kind;
 
-/// Deadline of a read of what is there already.
-constexpr Deadline kNoWaiting{};
+/// How long to look for what a stream has already: a deadline that has passed reads nothing.
+constexpr std::chrono::milliseconds kGlance{1};
 
 WatchInput broken(std::string message) {
   WatchInput input;
@@ -218,7 +218,7 @@ void InformerCore::drain_early() {
     }
     if (next == LineSplitter::Next::TooLong) return close_stream();
     const auto space = stream_->lines.space();
-    const auto read = stream_->bytes->read(space.data, space.size, kNoWaiting);
+    const auto read = stream_->bytes->read(space.data, space.size, clock_.now() + kGlance);
     if (!read && read.error().kind == TransportError::Kind::Timeout) return;
     if (!read || *read == 0) return close_stream();
     stream_->lines.filled(*read);

@@ -79,7 +79,7 @@ class InformerCore {
   WatchInput list_page(const WatchAction& action);
   /// Opens the watch that the list at `version` will end in.
   void open_early(const std::string& version);
-  /// Applies what it has shown so far; without waiting.
+  /// Applies what it has shown so far.
   void drain_early();
   WatchInput open_watch(const WatchAction& action);
   WatchInput read_stream();

@@ -122,7 +122,7 @@ class ManagerTest : public ::testing::Test {
   kube::Metrics metrics_;
   kube::HealthChecks live_{"healthz"};
   kube::HealthChecks ready_{"readyz"};
-  testing::World world_;
+  testing::World world_{clock_};
   ManagerOptions options_;
   std::mutex mutex_;
   std::vector<certs::KeyPair> leaves_;

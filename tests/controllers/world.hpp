@@ -38,6 +38,8 @@ class World {
  public:
   using Json = nlohmann::json;
 
+  explicit World(kube::Clock& clock) : clock_(clock) {}
+
   /// Runs `f` with the objects. What it changes by put() and touch() is seen by no watch.
   template <class F>
   auto with(F&& f) {
@@ -120,6 +122,7 @@ class World {
     wake_.notify_all();
   }
 
+  kube::Clock& clock_;
   std::mutex mutex_;
   std::string held_;
   std::condition_variable page_released_;
@@ -141,7 +144,7 @@ class WorldStream final : public kube::ByteStream {
   tl::expected<std::size_t, kube::TransportError> read(char* buffer, std::size_t size,
                                                        kube::Deadline deadline) override {
     std::unique_lock lock(world_.mutex_);
-    if (deadline == kube::Deadline{} && !next()) {
+    if (deadline <= world_.clock_.now() + std::chrono::milliseconds(1) && !next()) {
       return tl::unexpected(kube::TransportError{kube::TransportError::Kind::Timeout, "nothing"});
     }
     world_.wake_.wait(lock, [this] { return cancelled_ || next(); });

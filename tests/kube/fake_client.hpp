@@ -95,7 +95,9 @@ class Pipe {
 
   tl::expected<std::size_t, TransportError> read(char* buffer, std::size_t size, Deadline idle) {
     std::unique_lock lock(mutex_);
-    if (idle == Deadline{} && parts_.empty()) return failure(TransportError::Kind::Timeout);
+    if (idle <= clock_.now() + std::chrono::milliseconds(1) && parts_.empty()) {
+      return failure(TransportError::Kind::Timeout);
+    }
     wake_.wait(lock, [&] { return cancelled_ || !parts_.empty(); });
     if (cancelled_) return failure(TransportError::Kind::Cancelled);
     Part& part = parts_.front();
