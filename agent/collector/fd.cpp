@@ -60,7 +60,9 @@ std::error_code last_error() noexcept { return {errno, std::generic_category()};
 IoResult<Fd> open_beneath(int dir, const std::string& path, int flags, unsigned mode) {
   if (has_parent(path)) return tl::unexpected(std::make_error_code(std::errc::invalid_argument));
   open_how how{};
-  how.flags = static_cast<std::uint64_t>(static_cast<unsigned>(flags | O_CLOEXEC | O_NOCTTY));
+  // openat2 refuses what open() would pass over: O_NOCTTY with O_PATH.
+  const int more = (flags & O_PATH) != 0 ? O_CLOEXEC : O_CLOEXEC | O_NOCTTY;
+  how.flags = static_cast<std::uint64_t>(static_cast<unsigned>(flags | more));
   how.mode = mode;
   how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV;
   // EAGAIN: a rename elsewhere raced with the walk, and the kernel could not be sure.
