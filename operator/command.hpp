@@ -14,5 +14,6 @@ void add_manager_command(CLI::App& app, ExitCode& exit);
 void add_render_command(CLI::App& app, ExitCode& exit);
 void add_inject_command(CLI::App& app, ExitCode& exit);
 void add_explain_command(CLI::App& app, ExitCode& exit);
+void add_gc_command(CLI::App& app, ExitCode& exit);
 
 }  // namespace gobuildenv::cli

@@ -50,7 +50,7 @@ struct Limits {
   /// Duration of the longest build that runs now, or that ran lately. Entries of a build cache stay
   /// for an hour plus this: go refreshes their stamps only once an hour.
   seconds longest_build{0};
-  Order order = Order::LeastRecentlyUsed;
+  Order order = Order::GreedyDualSizeFrequency;
 
   [[nodiscard]] const Retention& of(const std::string& environment) const;
   /// A sentence about the first value that cannot be used, or nothing.

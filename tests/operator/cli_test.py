@@ -9,6 +9,7 @@ import pathlib
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 DATA = pathlib.Path(__file__).resolve().parent / "testdata"
@@ -150,11 +151,65 @@ class Manager(unittest.TestCase):
         self.assertNotIn("secret", done.stderr + done.stdout)
 
 
+class Gc(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.root = pathlib.Path(folder.name)
+        self.unit = "toolchains/go1.22.3.linux-amd64/h1-x"
+        (self.root / self.unit / "goroot").mkdir(parents=True)
+        (self.root / self.unit / "goroot/VERSION").write_text("go1.22.3\n")
+        # Watched for eight days, in this boot; last used when it began.
+        uptime = int(float(pathlib.Path("/proc/uptime").read_text().split()[0]))
+        boot = pathlib.Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        week, now = 8 * 86400, int(time.time())
+        (self.root / "ages.json").write_text(json.dumps({
+            "version": 1, "bootID": boot, "sinceBoot": uptime, "inflation": 0,
+            "segments": [[0, week, now - week, now]],
+            "units": {self.unit: {"usedAt": 0, "uses": 1, "stamp": 0, "credit": 0}}}))
+
+    def gc(self, *argv):
+        return call("gc", "--root", str(self.root), "--high", "100", "--low", "100", *argv)
+
+    def test_says_what_would_go_and_why(self):
+        done = self.gc("--dry-run")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn(self.unit, done.stdout)
+        self.assertIn("unused for 8d, kept for 7d", done.stdout)
+        out = json.loads(self.gc("--dry-run", "-o", "json").stdout)
+        self.assertEqual([u["unit"] for u in out["goes"]], [self.unit])
+        self.assertEqual(out["goes"][0]["action"], "collect")
+        self.assertTrue((self.root / self.unit).exists())
+        self.assertEqual(self.gc("--dry-run", "-o", "yaml").returncode, 0)
+
+    def test_a_published_volume_keeps(self):
+        (self.root / "volumes").mkdir()
+        (self.root / "volumes/csi-1.json").write_text(json.dumps(
+            {"source": self.unit + "/goroot", "pod": {"namespace": "ci", "name": "b"}}))
+        out = json.loads(self.gc("--dry-run", "-o", "json").stdout)
+        self.assertEqual(out["goes"], [])
+        self.assertEqual(out["stays"][0]["why"], "in use: volume csi-1 of pod ci/b")
+
+    def test_never_seen_counts_as_used_now(self):
+        (self.root / "ages.json").unlink()
+        self.assertIn("used 0s ago", self.gc("--dry-run").stdout)
+
+    def test_errors_name_the_fix(self):
+        for argv, code, word in ((["--root", f"{self.root}/absent", "--dry-run"], 3, "absent"),
+                                 ([], 2, "--dry-run"),
+                                 (["--dry-run", "--unused-for", "7days"], 2, "168h"),
+                                 (["--dry-run", "--max-size", "big"], 2, "20Gi"),
+                                 (["--dry-run", "--high", "50", "--low", "60"], 2, "low is 60 %")):
+            done = call("gc", *argv)
+            self.assertEqual(done.returncode, code, argv)
+            self.assertIn(word, done.stderr)
+
+
 class Help(unittest.TestCase):
     def test_every_command_teaches(self):
         top = call("--help")
         self.assertEqual(top.returncode, 0)
-        for command in ("render", "inject", "explain", "manager"):
+        for command in ("render", "inject", "explain", "gc", "manager"):
             self.assertIn(command, top.stdout)
             one = call(command, "--help")
             self.assertEqual(one.returncode, 0)

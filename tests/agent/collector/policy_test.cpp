@@ -256,6 +256,7 @@ TEST(Policy, OrdersDiffer) {
   units[1].credit = 1;
   const Inventory in = inventory(units);
   Limits limits;
+  limits.order = Order::LeastRecentlyUsed;
   EXPECT_EQ(collected(plan(in, {}, limits, disk(76)), in), Names{"toolchains/v/old-and-dear"});
   limits.order = Order::GreedyDualSizeFrequency;
   const Plan out = plan(in, {}, limits, disk(76));

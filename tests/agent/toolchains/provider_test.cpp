@@ -40,6 +40,18 @@ class ProviderTest : public ::testing::Test {
       std::this_thread::sleep_for(std::chrono::milliseconds(1));
     }
   }
+  /// The changes so far, `count` at least: they are told after whoever waits has been woken.
+  std::vector<std::pair<ToolchainWant, ToolchainState>> told(std::size_t count) {
+    for (int i = 0; i < 20'000; ++i) {
+      {
+        const std::lock_guard lock(mutex);
+        if (changes.size() >= count) break;
+      }
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    const std::lock_guard lock(mutex);
+    return changes;
+  }
 
   testing::TempFolder folder;
   ModuleProxy proxy;
@@ -71,10 +83,10 @@ TEST_F(ProviderTest, FetchesWhatIsAbsentOnceForAll) {
   EXPECT_EQ(proxy.asked(".zip"), 1U);
   ASSERT_EQ(provider->entries().size(), 1U);
   EXPECT_EQ(provider->entries()[0].state, ready);
-  const std::lock_guard lock(mutex);
-  ASSERT_EQ(changes.size(), 2U);
-  EXPECT_EQ(changes[0].second.kind, Kind::Fetching);
-  EXPECT_EQ(changes[1].second.kind, Kind::Ready);
+  const auto seen = told(2);
+  ASSERT_EQ(seen.size(), 2U);
+  EXPECT_EQ(seen[0].second.kind, Kind::Fetching);
+  EXPECT_EQ(seen[1].second.kind, Kind::Ready);
 }
 
 TEST_F(ProviderTest, AStoredToolchainNeedsNoProxy) {

@@ -1,0 +1,411 @@
+#include "agent/collector/collector.hpp"
+
+#include <gtest/gtest.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <csignal>
+#include <ctime>
+#include <map>
+#include <random>
+
+#include "agent/collector/trash_emptier.hpp"
+#include "tests/agent/collector/fixture.hpp"
+
+namespace gobuildenv::agent::collector {
+namespace {
+
+namespace fs = std::filesystem;
+using std::chrono::hours;
+using testing::exists;
+using testing::make_build;
+using testing::make_module;
+using testing::TempFolder;
+using testing::write_file;
+
+constexpr std::int64_t kSecond = 1'000'000'000;
+constexpr const char* kModules = "caches/ns/env/mod/lower/2";
+constexpr const char* kBuilds = "caches/ns/env/build/lower/1";
+constexpr const char* kToolchain = "toolchains/go1.22.3.linux-amd64/h1-x";
+
+struct FixedRoots final : RootSource {
+  explicit FixedRoots(std::vector<Root> roots = {}) : held(std::move(roots)) {}
+  std::vector<Root> held;
+  std::vector<Root> roots() const override { return held; }
+};
+
+/// A clock that tests move.
+struct TestClock {
+  std::int64_t wall = ::time(nullptr) - 10 * 3600;
+  std::int64_t since_boot = 1000;
+  void pass(seconds by) {
+    wall += by.count();
+    since_boot += by.count();
+  }
+  [[nodiscard]] ClockReading read() const {
+    return {wall * kSecond, seconds(since_boot), "this boot"};
+  }
+};
+
+Limits everything_goes() {
+  Limits limits;
+  limits.node.unused_for = seconds(0);
+  limits.min_idle = seconds(0);
+  return limits;
+}
+
+/// A root with one of each kind of unit.
+class NodeRoot {
+ public:
+  explicit NodeRoot(std::string path) : path_(std::move(path)) { fill(); }
+
+  /// Makes what is missing, as the agent and go would.
+  void fill() const {
+    for (int i = 0; i < 200; ++i) {
+      write_file(at(kToolchain) + "/goroot/src/" + std::to_string(i % 9) + "/" + std::to_string(i),
+                 "go");
+    }
+    for (const char* name :
+         {"example.com/a", "example.com/b", "example.com/b/v2", "keep.example/k"}) {
+      const std::string partial = at(kModules) + "/cache/download/" + name + "/@v/v1.0.0.partial";
+      if (exists(partial) || !exists(at(kModules) + "/" + name + "@v1.0.0")) {
+        fs::remove_all(at(kModules) + "/" + name + "@v1.0.0");
+        fs::remove(partial);
+        make_module(at(kModules), name, "v1.0.0", 6, 100);
+      }
+    }
+    write_file(at("caches/ns/env/mod/lower/1") + "/old", "x");
+    for (int i = 0; i < 12; ++i) {
+      make_build(at(kBuilds), "0" + std::to_string(i % 10) + "aa" + std::to_string(i),
+                 "f" + std::to_string(i % 5) + "aa", ::time(nullptr) - 8 * 3600 - 1800, 100);
+    }
+  }
+
+  [[nodiscard]] std::string at(const std::string& name) const { return path_ + "/" + name; }
+  [[nodiscard]] const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
+class Collecting : public ::testing::Test {
+ protected:
+  Collecting() : root_(folder_.path("root")) {
+    // The agent has been watching for ten hours.
+    static_cast<void>(open().run(all_rooted(), {}));
+    clock_.pass(hours(10));
+    root_.fill();  // build entries as they are stamped in between
+  }
+  static FixedRoots all_rooted() { return FixedRoots({Root{"", "everything"}}); }
+  Collector open(StepHook hook = {}) {
+    return Collector::open({.root = root_.path(),
+                            .clock = [this] { return clock_.read(); },
+                            .hook = std::move(hook)})
+        .value();
+  }
+  std::map<std::string, std::string> listing() const {
+    std::map<std::string, std::string> out;
+    for (const auto& entry : fs::recursive_directory_iterator(root_.path())) {
+      out[entry.path()] = entry.is_regular_file() ? testing::read_file(entry.path()) : "";
+    }
+    return out;
+  }
+
+  TempFolder folder_;
+  TestClock clock_;
+  NodeRoot root_;
+};
+
+TEST_F(Collecting, EverythingUnusedGoesWhatIsInUseStays) {
+  FixedRoots roots;
+  roots.held = {{std::string(kModules) + "/keep.example/k@v1.0.0", "a lease"}};
+  const auto report = open().run(roots, everything_goes());
+  ASSERT_TRUE(report.has_value()) << report.error();
+  EXPECT_EQ(report->failures, 0U);
+  EXPECT_FALSE(report->problem.has_value()) << report->problem->second;
+  EXPECT_FALSE(exists(root_.at(kToolchain)));
+  EXPECT_FALSE(exists(root_.at("caches/ns/env/mod/lower/1")));
+  EXPECT_FALSE(exists(root_.at(kModules) + "/example.com/a@v1.0.0"));
+  EXPECT_TRUE(exists(root_.at(kModules) + "/keep.example/k@v1.0.0"));
+  EXPECT_EQ(report->outcomes.size(), 6U);
+  const auto again = open().run(roots, everything_goes());
+  ASSERT_TRUE(again.has_value());
+  EXPECT_EQ(again->inventory.units.size(), 1U);
+  EXPECT_GT(again->inventory.trash.inodes, 200U);
+}
+
+TEST_F(Collecting, ADryRunChangesNothing) {
+  const auto before = listing();
+  const auto report = open().dry_run({}, everything_goes());
+  ASSERT_TRUE(report.has_value()) << report.error();
+  EXPECT_EQ(report->plan.steps.size(), 7U);
+  EXPECT_EQ(listing(), before);
+}
+
+TEST_F(Collecting, VolumesOnDiskAreRoots) {
+  const auto record = [&](const std::string& id, const std::string& text) {
+    write_file(root_.at("volumes/" + id + ".json"), text);
+  };
+  record("csi-1", R"({"source":"toolchains/go1.22.3.linux-amd64/h1-x/goroot",
+                      "pod":{"namespace":"ci","name":"build-7"}})");
+  auto report = open().dry_run({}, everything_goes());
+  ASSERT_TRUE(report.has_value());
+  const auto stays = std::find_if(report->plan.stays.begin(), report->plan.stays.end(),
+                                  [](const Decision& d) { return d.reason == Reason::Rooted; });
+  ASSERT_NE(stays, report->plan.stays.end());
+  EXPECT_EQ(stays->detail, "volume csi-1 of pod ci/build-7");
+  for (const char* damaged : {"", "{", "{}", R"({"source":7})", R"({"source":""})"}) {
+    record("csi-2", damaged);
+    report = open().dry_run({}, everything_goes());
+    ASSERT_TRUE(report.has_value());
+    EXPECT_TRUE(report->plan.steps.empty()) << damaged;
+  }
+}
+
+/// A volume is published after the plan was made.
+TEST_F(Collecting, RootsAreAskedAgainBeforeEachRemoval) {
+  struct Late final : RootSource {
+    mutable int asked = 0;
+    std::vector<Root> roots() const override {
+      if (asked++ == 0) return {};
+      return {{kToolchain, "volume csi-9"}};
+    }
+  } roots;
+  const auto report = open().run(roots, everything_goes());
+  ASSERT_TRUE(report.has_value());
+  EXPECT_TRUE(exists(root_.at(kToolchain)));
+  EXPECT_EQ(std::count_if(report->outcomes.begin(), report->outcomes.end(),
+                          [](const Outcome& o) { return o.result == Removal::InUse; }),
+            1);
+}
+
+TEST_F(Collecting, AgesSurviveARestartAndTheClock) {
+  Limits limits = everything_goes();
+  limits.node.unused_for = hours(168);
+  const FixedRoots none;
+  const auto idle = [&] { return open().ages().idle(kToolchain); };
+  static_cast<void>(open().run(none, limits));
+  EXPECT_EQ(idle(), hours(10));
+  clock_.wall -= 365 * 86'400;
+  clock_.pass(hours(1));
+  static_cast<void>(open().run(none, limits));
+  EXPECT_EQ(idle(), hours(11));
+  clock_.wall += 2 * 365 * 86'400;
+  clock_.pass(hours(1));
+  static_cast<void>(open().run(none, limits));
+  EXPECT_EQ(idle(), hours(12));
+  EXPECT_TRUE(exists(root_.at(kToolchain)));
+  EXPECT_TRUE(exists(root_.at(kModules) + "/example.com/a@v1.0.0"));
+  EXPECT_TRUE(exists(root_.at(kBuilds) + "/00/" + testing::hash_of("00aa0") + "-a"));
+  clock_.pass(hours(156));
+  static_cast<void>(open().run(none, limits));
+  EXPECT_FALSE(exists(root_.at(kToolchain)));
+}
+
+TEST_F(Collecting, LostAgesDeleteNothing) {
+  Limits limits;
+  limits.node.unused_for = hours(5);
+  for (const char* damaged : {"", "{\"segments\":"}) {
+    write_file(root_.at("ages.json"), damaged);
+    const auto report = open().run(FixedRoots(), limits);
+    ASSERT_TRUE(report.has_value());
+    EXPECT_TRUE(report->plan.steps.empty());
+  }
+}
+
+TEST_F(Collecting, OnlyOneAtATime) {
+  Collector inner = open();
+  bool refused = false;
+  static_cast<void>(open([&](std::string_view step) {
+                      if (step != "ages-saved") return;
+                      refused = !inner.run(FixedRoots(), everything_goes()).has_value();
+                    }).run(FixedRoots(), everything_goes()));
+  EXPECT_TRUE(refused);
+}
+
+TEST_F(Collecting, LeasesAreRoots) {
+  Leases leases;
+  std::vector<Root> roots;
+  {
+    const auto lease = leases.take(kToolchain, "being mounted");
+    leases.append_to(roots);
+    ASSERT_EQ(roots.size(), 1U);
+    EXPECT_EQ(roots[0].path, kToolchain);
+  }
+  roots.clear();
+  leases.append_to(roots);
+  EXPECT_TRUE(roots.empty());
+}
+
+TEST_F(Collecting, ARootThatIsNotThere) {
+  const auto out = Collector::open({.root = folder_.path("nowhere")});
+  ASSERT_FALSE(out.has_value());
+  EXPECT_NE(out.error().find("nowhere: No such file or directory; want the folder"),
+            std::string::npos);
+}
+
+/// What must hold at any moment, whoever was killed.
+void expect_sound(const NodeRoot& root) {
+  for (const char* name :
+       {"example.com/a", "example.com/b", "example.com/b/v2", "keep.example/k"}) {
+    const std::string extracted = root.at(kModules) + "/" + name + "@v1.0.0";
+    const std::string stem = root.at(kModules) + "/cache/download/" + name + "/@v/v1.0.0";
+    EXPECT_TRUE(exists(stem + ".lock")) << name;
+    EXPECT_TRUE(exists(stem + ".mod")) << name;
+    if (exists(stem + ".zip")) {
+      EXPECT_EQ(fs::file_size(stem + ".zip"), 200U);
+    }
+    if (!exists(extracted)) continue;
+    const auto files = std::distance(fs::recursive_directory_iterator(extracted),
+                                     fs::recursive_directory_iterator());
+    EXPECT_EQ(files, 9) << name;  // whole, whether or not .partial asks go to do it again
+    if (!exists(stem + ".partial")) {
+      EXPECT_TRUE(exists(stem + ".ziphash")) << name;
+    }
+  }
+  EXPECT_TRUE(exists(root.at(kModules) + "/keep.example/k@v1.0.0"));
+  if (exists(root.at(kToolchain))) {
+    EXPECT_EQ(std::distance(fs::recursive_directory_iterator(root.at(kToolchain)),
+                            fs::recursive_directory_iterator()),
+              211);
+  }
+  for (const auto& entry : fs::recursive_directory_iterator(root.at(kBuilds))) {
+    const std::string name = entry.path().filename();
+    if (!name.ends_with("-a")) continue;
+    const std::string output = testing::read_file(entry.path()).substr(68, 64);
+    EXPECT_TRUE(exists(root.at(kBuilds) + "/" + output.substr(0, 2) + "/" + output + "-d")) << name;
+  }
+  if (exists(root.at("ages.json"))) {
+    EXPECT_TRUE(AgeBook::from_json(testing::read_file(root.at("ages.json"))).has_value());
+  }
+}
+
+/// Collects and empties in a child, which dies at step `at` or when it is killed.
+[[noreturn]] void collect_in_child(const std::function<Collector(StepHook)>& open,
+                                   const std::string& root, int at) {
+  int steps = 0;
+  const StepHook hook = [&](std::string_view) {
+    if (++steps == at) ::raise(SIGKILL);
+  };
+  FixedRoots roots;
+  roots.held = {{std::string(kModules) + "/keep.example/k@v1.0.0", "a lease"}};
+  const auto report = open(hook).run(roots, everything_goes());
+  std::atomic<bool> stop = false;
+  const auto trash = Trash::open(testing::open_path(root));
+  static_cast<void>(empty_trash(*trash, {}, stop, hook));
+  ::_exit(report.has_value() && report->failures == 0 ? 0 : 1);
+}
+
+TEST_F(Collecting, KilledAtEveryStep) {
+  int at = 1;
+  for (; at < 2000; ++at) {
+    root_.fill();
+    const pid_t child = ::fork();
+    if (child == 0) {
+      collect_in_child([this](StepHook hook) { return open(std::move(hook)); }, root_.path(), at);
+    }
+    int status = 0;
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+    expect_sound(root_);
+    if (WIFEXITED(status)) {
+      ASSERT_EQ(WEXITSTATUS(status), 0);
+      break;
+    }
+    // Removing the trash's entries is one step each; most of them are alike.
+    if (at > 80) at += 40;
+  }
+  EXPECT_GT(at, 60);
+  EXPECT_LT(at, 2000);
+  EXPECT_TRUE(fs::is_empty(root_.at("trash")));
+}
+
+TEST_F(Collecting, KilledAtRandomTimes) {
+  std::mt19937 random(20);
+  int killed = 0;
+  for (int i = 0; i < 500 && !HasFailure(); ++i) {
+    if (i % 10 == 0) root_.fill();
+    const pid_t child = ::fork();
+    if (child == 0) {
+      collect_in_child([this](StepHook hook) { return open(std::move(hook)); }, root_.path(), 0);
+    }
+    ::usleep(static_cast<useconds_t>(random() % 6000));
+    ::kill(child, SIGKILL);
+    int status = 0;
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+    killed += WIFSIGNALED(status) ? 1 : 0;
+    expect_sound(root_);
+  }
+  EXPECT_GT(killed, 50);
+}
+
+/// Runs `body` in a child with mounts of its own; its result is the child's exit code, 77 when
+/// there can be no such child.
+int with_own_mounts(const std::function<int()>& body) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    if (::unshare(CLONE_NEWNS) != 0 ||
+        ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) {
+      ::_exit(77);
+    }
+    ::_exit(body());
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 128;
+}
+
+TEST_F(Collecting, AFullDiskIsWhereItIsNeeded) {
+  const int code = with_own_mounts([this] {
+    const std::string place = folder_.path("small");
+    fs::create_directory(place);
+    if (::mount("none", place.c_str(), "tmpfs", 0, "size=2m,nr_inodes=700") != 0) return 77;
+    const NodeRoot root(place);
+    Collector collector =
+        Collector::open({.root = place, .clock = [this] { return clock_.read(); }, .hook = {}})
+            .value();
+    if (!collector.run(all_rooted(), everything_goes())) return 2;
+    clock_.pass(hours(10));
+    for (int i = 0; i < 2000; ++i) {  // until neither a block nor an inode is left
+      const Fd fd(::open((place + "/fill" + std::to_string(i)).c_str(), O_CREAT | O_WRONLY, 0600));
+      if (!fd) break;
+      const std::string block(4096, 'x');
+      while (::write(fd.get(), block.data(), block.size()) > 0) {
+      }
+    }
+    const auto report = collector.run(FixedRoots(), everything_goes());
+    if (!report) return 3;
+    if (!report->problem || report->problem->first != "DiskFull") return 4;
+    if (report->failures != 0) return 5;
+    if (exists(root.at(kToolchain)) || exists(root.at(kModules) + "/example.com/a@v1.0.0"))
+      return 6;
+    return 0;
+  });
+  if (code == 77) GTEST_SKIP() << "needs root to mount a small file system";
+  EXPECT_EQ(code, 0);
+}
+
+TEST_F(Collecting, AReadOnlyFileSystemIsReported) {
+  const int code = with_own_mounts([this] {
+    if (::mount(root_.path().c_str(), root_.path().c_str(), nullptr, MS_BIND, nullptr) != 0) {
+      return 77;
+    }
+    Collector collector = open();
+    if (::mount(nullptr, root_.path().c_str(), nullptr, MS_REMOUNT | MS_BIND | MS_RDONLY,
+                nullptr) != 0) {
+      return 77;
+    }
+    Collector readonly = open();
+    const auto report = readonly.run(FixedRoots(), everything_goes());
+    if (!report) return 3;
+    if (!report->problem || report->problem->first != "ReadOnlyFileSystem") return 4;
+    return report->outcomes.empty() ? 0 : 5;
+  });
+  if (code == 77) GTEST_SKIP() << "needs root to mount";
+  EXPECT_EQ(code, 0);
+  EXPECT_TRUE(exists(root_.at(kToolchain)));
+}
+
+}  // namespace
+}  // namespace gobuildenv::agent::collector
