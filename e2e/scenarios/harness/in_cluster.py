@@ -2,7 +2,7 @@
 
 from clusterlib import images
 
-from .registration import split_crds, wait_for_ca_bundle, wait_for_crd
+from .registration import split_crds, wait_for_ca_bundle, wait_for_crd, wait_for_route
 from .tools import ROOT, SYSTEM_NAMESPACE, Failure, programs, run
 
 
@@ -39,6 +39,7 @@ class InCluster:
         if rollout.returncode != 0:
             raise Failure(f"{rollout.stdout}{rollout.stderr}\n{self.state()}")
         wait_for_ca_bundle(self.cluster)
+        wait_for_route(self.cluster)
 
     def state(self):
         """What an operator that does not become ready says about itself."""
