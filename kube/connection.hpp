@@ -10,6 +10,7 @@
 #include <tl/expected.hpp>
 
 #include "kube/http.hpp"
+#include "kube/http_proxy.hpp"
 #include "kube/tls_context.hpp"
 
 struct ssl_st;
@@ -32,13 +33,6 @@ class CancelSignal {
  private:
   int fd_;
   std::atomic<bool> raised_{false};
-};
-
-/// An HTTP proxy on the way to an endpoint.
-struct Tunnel {
-  std::string host;  ///< as Endpoint::host
-  std::uint16_t port = 0;
-  std::string authorization;  ///< value of Proxy-Authorization; empty: none is sent
 };
 
 /// Where to connect.

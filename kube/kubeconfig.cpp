@@ -324,9 +324,12 @@ tl::expected<ClusterConfig, ConfigError> resolve_context(const Kubeconfig& confi
         {cluster->second.file, cluster_at + ".server", url.error(), "write https://HOST:PORT"});
   }
   if (!cluster->second.proxy_url.empty()) {
-    return Bad({cluster->second.file, cluster_at + ".proxy-url",
-                "reaching the API server through a proxy is not supported",
-                "name an address that is reached directly"});
+    auto proxy = parse_http_proxy(cluster->second.proxy_url);
+    if (!proxy) {
+      return Bad({cluster->second.file, cluster_at + ".proxy-url", proxy.error(),
+                  "write http://[USER:PASSWORD@]HOST:PORT"});
+    }
+    out.proxy = *std::move(proxy);
   }
   out.server = *std::move(url);
   out.server_name = cluster->second.tls_server_name;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "kube/config_error.hpp"
+#include "kube/http_proxy.hpp"
 #include "kube/url.hpp"
 
 /// kubeconfig files (k8s.io/client-go/tools/clientcmd/api/v1), pure: text in, values out. Reading
@@ -76,7 +77,8 @@ struct ClusterConfig {
   Url server;
   std::string server_name;
   bool insecure = false;
-  PemSource ca;  ///< empty with https: the system's store
+  std::optional<Tunnel> proxy;  ///< on the way to the server
+  PemSource ca;                 ///< empty with https: the system's store
   PemSource certificate;
   PemSource key;
   std::string token;

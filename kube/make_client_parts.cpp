@@ -16,8 +16,8 @@ tl::expected<ClientParts, ConfigError> make_client_parts(const ClusterConfig& co
   parts.base_path = config.server.path;
   parts.host = config.server.authority();
   TransportOptions options;
-  options.endpoint = {config.server.host, config.server.port, config.server.tls,
-                      config.server_name};
+  options.endpoint = {config.server.host, config.server.port, config.server.tls, config.server_name,
+                      config.proxy};
   options.authority = parts.host;
   options.tls = [credentials = parts.credentials]() -> tl::expected<TlsContext, TransportError> {
     return credentials->tls().map_error([](const ConfigError& error) {

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "kube/base64.hpp"
+#include "kube/http_proxy.hpp"
 
 namespace gobuildenv::agent {
 namespace {
@@ -66,15 +66,11 @@ std::vector<NetrcLogin> parse_netrc(std::string_view text) {
   return out;
 }
 
-std::string basic_authorization(std::string_view login, std::string_view password) {
-  return "Basic " + kube::encode_base64(std::string(login) + ":" + std::string(password));
-}
-
 std::string authorization_for(const std::vector<NetrcLogin>& logins, std::string_view host) {
   const auto found = std::find_if(logins.begin(), logins.end(), [host](const NetrcLogin& login) {
     return login.machine == host;
   });
-  return found == logins.end() ? "" : basic_authorization(found->login, found->password);
+  return found == logins.end() ? "" : kube::basic_authorization(found->login, found->password);
 }
 
 }  // namespace gobuildenv::agent

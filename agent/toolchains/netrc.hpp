@@ -22,7 +22,4 @@ struct NetrcLogin {
 [[nodiscard]] std::string authorization_for(const std::vector<NetrcLogin>& logins,
                                             std::string_view host);
 
-/// "Basic …" (RFC 7617).
-[[nodiscard]] std::string basic_authorization(std::string_view login, std::string_view password);
-
 }  // namespace gobuildenv::agent

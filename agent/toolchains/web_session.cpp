@@ -15,6 +15,7 @@
 
 #include "agent/toolchains/netrc.hpp"
 #include "agent/unique_fd.hpp"
+#include "kube/http_proxy.hpp"
 #include "kube/proxy_environment.hpp"
 #include "kube/tls_context.hpp"
 #include "kube/transports.hpp"
@@ -55,45 +56,6 @@ std::optional<std::string> redirect_target(const std::string& url, std::string_v
   }
   if (!location.starts_with('/') || location.starts_with("//")) return std::nullopt;
   return split_url(url).first + std::string(location);
-}
-
-std::string percent_decoded(std::string_view text) {
-  std::string out;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    unsigned value = 0;
-    if (text[i] == '%' && i + 2 < text.size() &&
-        std::from_chars(&text[i + 1], &text[i + 3], value, 16).ptr == &text[i + 3]) {
-      out += static_cast<char>(value);
-      i += 2;
-    } else {
-      out += text[i];
-    }
-  }
-  return out;
-}
-
-/// Of "http://[user:password@]host:port".
-tl::expected<kube::Tunnel, std::string> parse_http_proxy(std::string_view url) {
-  constexpr std::string_view kHttp = "http://";
-  if (!url.starts_with(kHttp)) {
-    return tl::unexpected(std::string("the HTTP proxy's URL does not start with http://"));
-  }
-  kube::Tunnel tunnel;
-  std::string_view rest = url.substr(kHttp.size());
-  if (const std::size_t at = rest.substr(0, rest.find('/')).rfind('@');
-      at != std::string_view::npos) {
-    const std::string_view user = rest.substr(0, at);
-    const std::size_t colon = user.find(':');
-    tunnel.authorization = basic_authorization(
-        percent_decoded(user.substr(0, colon)),
-        colon == std::string_view::npos ? "" : percent_decoded(user.substr(colon + 1)));
-    rest.remove_prefix(at + 1);
-  }
-  const auto parsed = kube::parse_url(std::string(kHttp) + std::string(rest));
-  if (!parsed) return tl::unexpected("the HTTP proxy's URL is wrong: " + parsed.error());
-  tunnel.host = parsed->host;
-  tunnel.port = parsed->port;
-  return tunnel;
 }
 
 class FileStream final : public kube::ByteStream {
@@ -188,7 +150,7 @@ tl::expected<WebSession::Route, WebError> WebSession::route(const std::string& u
   const std::string proxy =
       options_.environment ? kube::proxy_from_environment(*parsed, options_.environment) : "";
   if (!proxy.empty()) {
-    const auto tunnel = parse_http_proxy(proxy);
+    const auto tunnel = kube::parse_http_proxy(proxy);
     if (!tunnel) return fail(tunnel.error());
     if (parsed->tls) {
       route.endpoint.tunnel = *tunnel;

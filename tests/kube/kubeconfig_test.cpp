@@ -83,6 +83,17 @@ std::string around(const std::string& user, const std::string& cluster = "server
          user + "}}]\n";
 }
 
+TEST(Kubeconfig, ReachesTheServerThroughAProxy) {
+  const auto config = resolve_text(
+      around("token: t", "server: 'https://h', proxy-url: 'http://me:p%40ss@proxy.example:3128'"));
+  ASSERT_TRUE(config) << config.error().text();
+  ASSERT_TRUE(config->proxy);
+  EXPECT_EQ(config->proxy->host, "proxy.example");
+  EXPECT_EQ(config->proxy->port, 3128);
+  EXPECT_EQ(config->proxy->authorization, "Basic bWU6cEBzcw==");
+  EXPECT_EQ(config->server.host, "h");
+}
+
 struct BadCase {
   const char* name;
   std::string text;
@@ -137,8 +148,10 @@ INSTANTIATE_TEST_SUITE_P(
                 "clusters[l].cluster.server", "https://HOST:PORT"},
         BadCase{"UserInUrl", around("", "server: 'https://a:s3cret@h'"),
                 "clusters[l].cluster.server", "credentials belong"},
-        BadCase{"Proxy", around("", "server: 'https://h', proxy-url: 'http://p:s3cret@h'"),
-                "clusters[l].cluster.proxy-url", "not supported"},
+        BadCase{"Proxy", around("", "server: 'https://h', proxy-url: 'socks5://p:s3cret@h'"),
+                "clusters[l].cluster.proxy-url", "does not start with http://"},
+        BadCase{"ProxyPort", around("", "server: 'https://h', proxy-url: 'http://p:s3cret@h:x'"),
+                "clusters[l].cluster.proxy-url", "HOST:PORT"},
         BadCase{"InsecureAndCa",
                 around("",
                        "server: 'https://h', certificate-authority: a, "

@@ -5,6 +5,7 @@
 
 #include "kube/http_wire.hpp"
 #include "kube/transports.hpp"
+#include "tests/kube/relay_proxy.hpp"
 #include "tests/kube/scripted_server.hpp"
 
 namespace gobuildenv::kube {
@@ -57,6 +58,31 @@ class TransportTest : public ::testing::Test {
   TlsContext tls_;
   std::unique_ptr<ScriptedServer> server_;
 };
+
+TEST_F(TransportTest, RequestsAndStreamsGoThroughTheProxy) {
+  serve([](const RecordedRequest&) { return Reply::json(200, "through"); });
+  const testing::RelayProxy proxy(server_->port());
+  auto tunnelled = options();
+  tunnelled.endpoint = {"api.example", 6443, true, "",
+                        Tunnel{"127.0.0.1", proxy.port(), basic_authorization("me", "secret")}};
+  auto transport = make_pooled_transport(tunnelled);
+  for (int i = 0; i < 2; ++i) {
+    const auto answer = transport->send(get());
+    ASSERT_TRUE(answer) << answer.error().message;
+    EXPECT_EQ(answer->body, "through");
+  }
+  auto streams = make_stream_transport(tunnelled);
+  const auto stream = streams->open(get());
+  ASSERT_TRUE(stream) << stream.error().message;
+  EXPECT_EQ(stream->status, 200);
+  // One tunnel for both requests, one for the stream; only the proxy sees the proxy's password.
+  ASSERT_EQ(proxy.heads().size(), 2U);
+  for (const std::string& head : proxy.heads()) {
+    EXPECT_THAT(head, HasSubstr("CONNECT api.example:6443 HTTP/1.1\r\n"));
+    EXPECT_THAT(head, HasSubstr("Proxy-Authorization: Basic bWU6c2VjcmV0\r\n"));
+  }
+  EXPECT_EQ(server_->requests().at(0).header("proxy-authorization"), "");
+}
 
 TEST_F(TransportTest, SendsAndReceivesOverOneConnection) {
   serve([](const RecordedRequest&) { return Reply::json(201, "hello", {{"X-Answer", "42"}}); });

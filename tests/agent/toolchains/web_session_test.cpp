@@ -7,7 +7,7 @@
 
 #include "agent/toolchains/netrc.hpp"
 #include "tests/agent/temp_folder.hpp"
-#include "tests/agent/toolchains/relay_proxy.hpp"
+#include "tests/kube/relay_proxy.hpp"
 #include "tests/kube/scripted_server.hpp"
 
 namespace gobuildenv::agent {
@@ -126,7 +126,7 @@ class TlsWebSession : public ::testing::Test {
 };
 
 TEST_F(TlsWebSession, TunnelsThroughAnHttpProxyAndTrustsAPrivateAuthority) {
-  const testing::RelayProxy proxy(server.port());
+  const kube::testing::RelayProxy proxy(server.port());
   WebOptions options;
   options.ca = authority.certificate;
   options.system_trust = false;
@@ -154,7 +154,8 @@ TEST_F(TlsWebSession, TunnelsThroughAnHttpProxyAndTrustsAPrivateAuthority) {
 }
 
 TEST_F(TlsWebSession, AProxyThatRefusesIsNamed) {
-  const testing::RelayProxy proxy(server.port(), "HTTP/1.1 407 Authentication Required\r\n\r\n");
+  const kube::testing::RelayProxy proxy(server.port(),
+                                        "HTTP/1.1 407 Authentication Required\r\n\r\n");
   WebOptions options;
   options.environment = [&](const char* name) {
     return std::string(name) == "https_proxy" ? "127.0.0.1:" + std::to_string(proxy.port()) : "";
@@ -231,8 +232,8 @@ TEST(Netrc, IsReadAsGoReadsIt) {
       "machine d.example login alone\n"
       "default login any password any\nmachine e.example login x password y\n");
   const std::map<std::string, std::string> kWanted = {
-      {"a.example", basic_authorization("me", "one")},
-      {"b.example", basic_authorization("you", "two")},
+      {"a.example", kube::basic_authorization("me", "one")},
+      {"b.example", kube::basic_authorization("you", "two")},
       {"c.example", ""},
       {"d.example", ""},
       {"e.example", ""},

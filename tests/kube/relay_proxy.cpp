@@ -1,4 +1,4 @@
-#include "tests/agent/toolchains/relay_proxy.hpp"
+#include "tests/kube/relay_proxy.hpp"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -11,7 +11,7 @@
 
 #include "agent/unique_fd.hpp"
 
-namespace gobuildenv::agent::testing {
+namespace gobuildenv::kube::testing {
 namespace {
 
 constexpr int kLook = 20;  // milliseconds between two looks at the stop flag
@@ -61,7 +61,7 @@ void RelayProxy::accept_loop() {
 }
 
 void RelayProxy::relay(int accepted) {
-  const UniqueFd client(accepted);
+  const agent::UniqueFd client(accepted);
   std::string head;
   char byte = 0;
   while (!head.ends_with("\r\n\r\n")) {
@@ -72,7 +72,7 @@ void RelayProxy::relay(int accepted) {
     const std::lock_guard lock(mutex_);
     heads_.push_back(head);
   }
-  const UniqueFd server(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const agent::UniqueFd server(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   sockaddr_in address = loopback(target_);
   if (::connect(server.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) return;
   if (::send(client.get(), answer_.data(), answer_.size(), MSG_NOSIGNAL) < 0) return;
@@ -91,4 +91,4 @@ void RelayProxy::relay(int accepted) {
   }
 }
 
-}  // namespace gobuildenv::agent::testing
+}  // namespace gobuildenv::kube::testing

@@ -7,7 +7,7 @@
 #include <thread>
 #include <vector>
 
-namespace gobuildenv::agent::testing {
+namespace gobuildenv::kube::testing {
 
 /// An HTTP proxy on loopback that understands CONNECT and takes every tunnel to one port of
 /// loopback, whatever host is asked for.
@@ -36,4 +36,4 @@ class RelayProxy {
   std::jthread acceptor_;
 };
 
-}  // namespace gobuildenv::agent::testing
+}  // namespace gobuildenv::kube::testing
