@@ -68,7 +68,13 @@ tl::expected<GoBuildEnv, Errors> decode(std::string_view object_json) {
   } else if (r.member("spec") == nullptr) {
     errors.push_back({"spec", "", "is missing"});
   }
-  if (auto status = r.object("status")) out.status = read_status(*status);
+  if (const auto* status = r.member("status")) {
+    if (auto read = read_status(status->dump())) {
+      out.status = std::move(*read);
+    } else {
+      r.fail("status", *status, "is not a status of this kind: leave it out");
+    }
+  }
   if (!errors.empty()) return tl::unexpected(std::move(errors));
   return out;
 }

@@ -112,12 +112,9 @@ std::string encode_spec(const goenv::Spec& spec);
 /// labels, annotations, spec.
 std::string encode(const GoBuildEnv& object);
 
-/// JSON of `status` alone. Every number is written, empty strings and lists are not; with
-/// server-side apply what is left out is given up by its field manager.
+/// JSON of `status` alone, of valid UTF-8. Every number is written, and every member of a
+/// condition; other empty strings and lists are not.
 std::string encode_status(const Status& status);
-
-/// The body of a server-side apply on the status subresource: identity and status, nothing else.
-std::string encode_status_apply(const Metadata& metadata, const Status& status);
 
 /// What a cache of many objects keeps: identity, the untouched text of `spec`, decoded status.
 struct Summary {

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string_view>
 
 #include "crds/gobuildenv.hpp"
 
@@ -12,10 +14,9 @@ class JsonReader;
 /// The members of `spec`; errors go to the reader.
 goenv::Spec read_spec(JsonReader reader);
 
-/// The members of `status`; errors go to the reader.
-Status read_status(JsonReader reader);
+/// The JSON text of `status`; nothing when it is not what the schema says.
+std::optional<Status> read_status(std::string_view status_json);
 
 nlohmann::ordered_json spec_to_json(const goenv::Spec& spec);
-nlohmann::ordered_json status_to_json(const Status& status);
 
 }  // namespace gobuildenv::crds

@@ -1,8 +1,5 @@
 #include <simdjson.h>
 
-#include <nlohmann/json.hpp>
-
-#include "crds/json_reader.hpp"
 #include "crds/object_codec.hpp"
 #include "goenv/names.hpp"
 
@@ -68,14 +65,6 @@ bool raw_object(value v, std::string_view& out) {
          inner.raw_json().get(out) == simdjson::SUCCESS;
 }
 
-Status decode_status(std::string_view json) {
-  const auto parsed = nlohmann::json::parse(json, nullptr, false);
-  if (!parsed.is_object()) return {};
-  Errors errors;
-  Status status = read_status(JsonReader(parsed, "status", errors));
-  return errors.empty() ? status : Status{};
-}
-
 }  // namespace
 
 tl::expected<Summary, std::string> summarize(std::string_view object_json) {
@@ -104,7 +93,7 @@ tl::expected<Summary, std::string> summarize(std::string_view object_json) {
       out.spec_json = raw;
       has_spec = true;
     } else if (key == "status") {
-      if (raw_object(item, raw)) out.status = decode_status(raw);
+      if (raw_object(item, raw)) out.status = read_status(raw).value_or(Status{});
     }
   }
   if (out.metadata.name.empty()) return bad("metadata.name");

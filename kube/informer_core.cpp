@@ -295,8 +295,9 @@ WatchInput InformerCore::handle_line(std::string_view line) {
   if (event->type == WatchEvent::Type::Error) {
     return failed(Input::ErrorEvent, std::move(event->error));
   }
-  if (auto identity = decode_identity(event->object)) {
-    input.version = std::move(identity->meta.resource_version);
+  const auto identity = decode_identity(event->object);
+  if (identity) {
+    input.version = identity->meta.resource_version;
     input.initial_events_end = identity->initial_events_end;
   }
   input.kind = event->type == WatchEvent::Type::Bookmark ? Input::Bookmark : Input::Event;
@@ -309,7 +310,7 @@ WatchInput InformerCore::handle_line(std::string_view line) {
       if (state_.phase == WatchState::Phase::Streaming) {
         cache_.stage(event->object);
       } else {
-        cache_.upsert(event->object);
+        cache_.upsert(event->object, identity);
       }
       break;
     default:

@@ -5,8 +5,6 @@
 #include <exception>
 #include <utility>
 
-#include "kube/object_meta.hpp"
-
 namespace gobuildenv::kube {
 namespace {
 
@@ -190,8 +188,10 @@ void ObjectCache::commit_replace(std::string_view version) {
   synced_.store(true, std::memory_order_release);
 }
 
-void ObjectCache::upsert(std::string_view json) {
-  const auto identity = decode_identity(json);
+void ObjectCache::upsert(std::string_view json) { upsert(json, decode_identity(json)); }
+
+void ObjectCache::upsert(std::string_view json,
+                         const tl::expected<ObjectIdentity, std::string>& identity) {
   if (!identity || identity->meta.key.name.empty()) {
     metrics_.decode_errors.add();
     spdlog::warn("watch event skipped resource={} error={}", resource_,

@@ -13,6 +13,7 @@
 
 #include "kube/clock.hpp"
 #include "kube/metrics.hpp"
+#include "kube/object_meta.hpp"
 #include "kube/store.hpp"
 #include "kube/work_queue.hpp"
 
@@ -67,6 +68,8 @@ class ObjectCache {
   void commit_replace(std::string_view version);
   /// ADDED, MODIFIED. Also before the first list is complete, of what is newer than that list.
   void upsert(std::string_view json);
+  /// The same for who has decoded the identity already.
+  void upsert(std::string_view json, const tl::expected<ObjectIdentity, std::string>& identity);
   /// DELETED; `json` is the object's last state. As above: a later page may still show it.
   void remove(std::string_view json);
   /// Everything up to this version has been applied.

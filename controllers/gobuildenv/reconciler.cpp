@@ -9,6 +9,7 @@
 #include "controllers/gobuildenv/status.hpp"
 #include "controllers/outcome.hpp"
 #include "crds/gobuildenv.hpp"
+#include "goenv/json_text.hpp"
 #include "goenv/names.hpp"
 
 namespace gobuildenv::controllers {
@@ -228,16 +229,15 @@ EnvironmentReconciler::Outcome EnvironmentReconciler::write_status(const kube::O
     const auto made = gathered.made.find(entry.name);
     if (made != gathered.made.end()) entry.uid = made->second;
   }
-  const nlohmann::ordered_json head{{"apiVersion", kGoBuildEnvType.api_version()},
-                                    {"kind", kGoBuildEnvType.kind},
-                                    {"metadata",
-                                     {{"name", key.name},
-                                      {"namespace", key.ns},
-                                      {"uid", gathered.facts.uid},
-                                      {"resourceVersion", gathered.resource_version}}}};
-  std::string json = head.dump();
-  json.pop_back();
-  json += R"(,"status":)";
+  std::string json = "{";
+  goenv::append_member(json, "apiVersion", crds::kApiVersion);
+  goenv::append_member(json, "kind", crds::kKind);
+  json += R"(,"metadata":{)";
+  goenv::append_member(json, "name", key.name);
+  goenv::append_member(json, "namespace", key.ns);
+  goenv::append_member(json, "uid", gathered.facts.uid);
+  goenv::append_member(json, "resourceVersion", gathered.resource_version);
+  json += R"(},"status":)";
   json += crds::encode_status(status);
   json += '}';
   auto written = client_.update(kGoBuildEnvType, key, json, "status", deadline());

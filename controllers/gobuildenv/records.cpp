@@ -4,11 +4,12 @@
 #include <simdjson.h>
 
 #include <mutex>
-#include <nlohmann/json.hpp>
 #include <unordered_map>
 
 #include "controllers/gobuildenv/status.hpp"
 #include "crds/digest.hpp"
+#include "crds/gobuildenv.hpp"
+#include "goenv/json_text.hpp"
 #include "goenv/names.hpp"
 #include "goenv/revision.hpp"
 
@@ -317,27 +318,33 @@ tl::expected<kube::Decoded<PodRecord>, std::string> decode_pod(std::string_view 
 
 std::string encode_config_map(const ConfigMapBody& body,
                               const std::map<std::string, std::string>& data) {
-  using Json = nlohmann::ordered_json;
-  Json annotations = body.annotations;
+  using goenv::append_key;
+  using goenv::append_member;
+  std::string out;
+  std::size_t size = 1024;
+  for (const auto& [name, content] : data)
+    size += name.size() + content.size() + content.size() / 8;
+  out.reserve(size);
+  out = R"({"apiVersion":"v1","kind":"ConfigMap","metadata":{)";
+  append_member(out, "name", body.key.name);
+  append_member(out, "namespace", body.key.ns);
+  out += R"(,"labels":{)";
+  append_member(out, kManagedByLabel, kManagedBy);
+  append_member(out, goenv::kEnvLabel, body.environment);
   // Argo CD shows these under the environment; their updates are ours alone and need no refresh.
-  annotations["argocd.argoproj.io/ignore-resource-updates"] = "true";
-  Json metadata{{"name", body.key.name},
-                {"namespace", body.key.ns},
-                {"labels",
-                 {{std::string(kManagedByLabel), kManagedBy},
-                  {std::string(goenv::kEnvLabel), body.environment}}},
-                {"annotations", std::move(annotations)},
-                {"ownerReferences", Json::array({{{"apiVersion", kGoBuildEnvType.api_version()},
-                                                  {"kind", kGoBuildEnvType.kind},
-                                                  {"name", body.environment},
-                                                  {"uid", body.owner_uid},
-                                                  {"controller", true},
-                                                  {"blockOwnerDeletion", true}}})}};
-  if (!body.resource_version.empty()) metadata["resourceVersion"] = body.resource_version;
-  Json object{{"apiVersion", "v1"}, {"kind", "ConfigMap"}, {"metadata", std::move(metadata)}};
-  if (body.immutable) object["immutable"] = true;
-  object["data"] = data;
-  return object.dump();
+  out += R"(},"annotations":{"argocd.argoproj.io/ignore-resource-updates":"true")";
+  for (const auto& [name, value] : body.annotations) append_member(out, name, value);
+  out += R"(},"ownerReferences":[{)";
+  append_member(out, "apiVersion", crds::kApiVersion);
+  append_member(out, "kind", crds::kKind);
+  append_member(out, "name", body.environment);
+  append_member(out, "uid", body.owner_uid);
+  out += R"(,"controller":true,"blockOwnerDeletion":true}])";
+  if (!body.resource_version.empty()) append_member(out, "resourceVersion", body.resource_version);
+  out += body.immutable ? R"(},"immutable":true,"data":{)" : R"(},"data":{)";
+  for (const auto& [name, content] : data) append_member(out, name, content);
+  out += "}}";
+  return out;
 }
 
 }  // namespace gobuildenv::controllers

@@ -169,14 +169,61 @@ TEST(Summary, MalformedObjectsAreErrorsMalformedStatusIsNot) {
   EXPECT_EQ(odd->status, Status{});
 }
 
-TEST(Status, ApplyBodyHoldsIdentityAndStatusOnly) {
-  const auto object = decode(kFull);
-  const auto body = nlohmann::json::parse(encode_status_apply(object->metadata, object->status));
-  EXPECT_EQ(body.size(), 4U);
-  EXPECT_EQ(body["metadata"].size(), 3U);
-  EXPECT_EQ(body["metadata"]["uid"], "u-1");
-  EXPECT_EQ(body["status"]["conditions"][0]["observedGeneration"], 2);
-  EXPECT_FALSE(body["status"].contains("history"));
+TEST(Status, TextHoldsWhatThereIs) {
+  Status status;
+  EXPECT_EQ(encode_status(status),
+            R"({"observedGeneration":0,"conditions":[],"nodes":{"ready":0,"desired":0},)"
+            R"("pods":{"injected":0,"missed":0}})");
+  status.observed_generation = 2;
+  status.conditions.push_back({"Ready", ConditionStatus::True, 2, "t", "Why", "a \"b\"\n"});
+  status.current = status.updated = "0123456789";
+  status.history.push_back({"0123456789", 2, "1.22.3", "1", "", "u-2"});
+  status.history.push_back({"abcdef0123", 1, "", "", "s", ""});
+  status.toolchain = {"1.22", "1.22.3", "", {{"linux", "amd64", "h1:x="}}};
+  status.nodes_desired = 3;
+  status.pods_missed = 4;
+  EXPECT_EQ(encode_status(status),
+            R"({"observedGeneration":2,"conditions":[{"type":"Ready","status":"True",)"
+            R"("observedGeneration":2,"lastTransitionTime":"t","reason":"Why",)"
+            R"("message":"a \"b\"\n"}],)"
+            R"("revisions":{"current":"0123456789","updated":"0123456789"},)"
+            R"("history":[{"name":"0123456789","generation":2,"toolchain":"1.22.3",)"
+            R"("rendererVersion":"1","uid":"u-2"},{"name":"abcdef0123","generation":1,)"
+            R"("supersededAt":"s"}],"toolchain":{"requested":"1.22","version":"1.22.3",)"
+            R"("sums":[{"os":"linux","arch":"amd64","sum":"h1:x="}]},)"
+            R"("nodes":{"ready":0,"desired":3},"pods":{"injected":0,"missed":4}})");
+}
+
+TEST(Status, WhatTheSchemaDoesNotSayCountsAsNone) {
+  const std::vector<std::string> odd = {R"([])",
+                                        R"({"observedGeneration":"1"})",
+                                        R"({"conditions":[7]})",
+                                        R"({"conditions":[{"status":"Maybe"}]})",
+                                        R"({"conditions":[{"message":[]}]})",
+                                        R"({"nodes":{"ready":3000000000}})",
+                                        R"({"pods":[]})",
+                                        R"({"revisions":"x"})",
+                                        R"({"history":{}})",
+                                        R"({"toolchain":{"sums":[{"os":1}]}})"};
+  for (const std::string& text : odd) {
+    const std::string object = R"({"apiVersion":"gobuildenv.dev/v1alpha1","kind":"GoBuildEnv",)"
+                               R"("metadata":{"name":"a"},"spec":{"toolchain":{"version":"1.22"}},)"
+                               R"("status":)" +
+                               text + R"(,"after":1})";
+    const auto summary = summarize(object);
+    ASSERT_TRUE(summary) << text;
+    EXPECT_EQ(summary->status, Status{}) << text;
+    EXPECT_EQ(summary->spec_json, R"({"toolchain":{"version":"1.22"}})") << text;
+    const auto whole = decode(object);
+    ASSERT_FALSE(whole) << text;
+    EXPECT_EQ(whole.error().front().field, "status") << text;
+  }
+  const auto nulls = summarize(
+      R"({"metadata":{"name":"a"},"spec":{},"status":{"conditions":null,"nodes":null,)"
+      R"("history":[{"uid":null,"more":[1,{"x":[]}]}],"unknown":{"a":[1,2]},"pods":{"missed":2}}})");
+  ASSERT_TRUE(nulls);
+  EXPECT_EQ(nulls->status.history.size(), 1U);
+  EXPECT_EQ(nulls->status.pods_missed, 2);
 }
 
 TEST(Digest, Sha256OfKnownTexts) {

@@ -1,5 +1,6 @@
 #include <cstdint>
 #include <cstdlib>
+#include <string>
 #include <string_view>
 
 #include "crds/gobuildenv.hpp"
@@ -22,7 +23,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const auto yaml = crds::json_to_yaml(encoded);
     const auto back = yaml ? crds::yaml_to_json(*yaml) : crds::yaml_to_json("");
     if (!back || back->size() != 1 || back->front().json != encoded) std::abort();
-    (void)crds::encode_status_apply(object->metadata, object->status);
+    const std::string status = crds::encode_status(object->status);
+    const auto stored =
+        crds::summarize(R"({"metadata":{"name":"x"},"spec":{},"status":)" + status + "}");
+    if (!stored || !(stored->status == object->status)) std::abort();
   }
   if (summary) (void)crds::decode_spec(summary->spec_json);
   return 0;
