@@ -48,19 +48,14 @@ class KernelMounter final : public Mounter {
                                       bool read_only) override {
     const auto copy = clone(source, read_only);
     if (!copy) return unexpected(copy.error());
-    const auto place = open_place(target);
-    if (!place) return unexpected(place.error());
-    const int parent = place->parent.get();
-    if (::mkdirat(parent, place->name.c_str(), 0750) != 0 && errno != EEXIST) {
-      return fail(Kind::Other, "cannot make", target, errno);
-    }
-    const UniqueFd folder = open_beneath(parent, place->name, O_PATH | O_DIRECTORY | O_NOFOLLOW);
-    if (!folder) return fail(Kind::Other, "cannot open", target, errno);
-    if (::move_mount(copy->get(), "", folder.get(), "",
-                     MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) != 0) {
-      return fail(Kind::Other, "cannot mount at", target, errno);
-    }
-    return {};
+    return attach(copy->get(), target);
+  }
+
+  tl::expected<void, MountError> overlay(const OverlayLayers& layers,
+                                         const std::string& target) override {
+    const auto merged = merge(layers);
+    if (!merged) return unexpected(merged.error());
+    return attach(merged->get(), target);
   }
 
   tl::expected<bool, MountError> is_mounted(const std::string& target) override {
@@ -94,6 +89,60 @@ class KernelMounter final : public Mounter {
   }
 
  private:
+  /// Mounts what is detached yet.
+  [[nodiscard]] tl::expected<void, MountError> attach(int detached,
+                                                      const std::string& target) const {
+    const auto place = open_place(target);
+    if (!place) return unexpected(place.error());
+    const int parent = place->parent.get();
+    if (::mkdirat(parent, place->name.c_str(), 0750) != 0 && errno != EEXIST) {
+      return fail(Kind::Other, "cannot make", target, errno);
+    }
+    const UniqueFd folder = open_beneath(parent, place->name, O_PATH | O_DIRECTORY | O_NOFOLLOW);
+    if (!folder) return fail(Kind::Other, "cannot open", target, errno);
+    if (::move_mount(detached, "", folder.get(), "",
+                     MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) != 0) {
+      return fail(Kind::Other, "cannot mount at", target, errno);
+    }
+    return {};
+  }
+
+  /// A detached overlay. Its layers are opened by the kernel when it is made; the paths have only
+  /// folders of ours in them, so nobody can turn them elsewhere.
+  [[nodiscard]] tl::expected<UniqueFd, MountError> merge(const OverlayLayers& layers) const {
+    if (root_.find_first_of(":,\\") != std::string::npos) {
+      return unexpected(MountError{
+          Kind::Other, fmt::format("--root: {}; overlays take no ':', ',' or backslash", root_)});
+    }
+    const UniqueFd root = open_folder(root_);
+    if (!root) return fail(Kind::Other, "cannot open", root_, errno);
+    for (const std::string* part : {&layers.lower, &layers.upper, &layers.work}) {
+      if (open_beneath(root.get(), *part, O_PATH | O_DIRECTORY)) continue;
+      return fail(errno == ENOENT ? Kind::SourceMissing : Kind::Other, "cannot open", *part, errno);
+    }
+    const UniqueFd context(::fsopen("overlay", FSOPEN_CLOEXEC));
+    if (!context) return fail(Kind::Other, "cannot make an overlay of", layers.lower, errno);
+    const auto set = [&](const char* key, const std::string& value) {
+      return ::fsconfig(context.get(), FSCONFIG_SET_STRING, key, value.c_str(), 0) == 0;
+    };
+    const std::string prefix = root_ + "/";
+    const bool done =
+        set("source", "gobuildenv") && set("lowerdir", prefix + layers.lower) &&
+        set("upperdir", prefix + layers.upper) && set("workdir", prefix + layers.work) &&
+        // What a pod writes must not be able to name files of the layer below, nor to depend on it.
+        set("redirect_dir", "nofollow") && set("metacopy", "off") && set("index", "off") &&
+        set("xino", "off") &&
+        // Without this the end of every pod would sync the whole file system. Whoever mounts again
+        // begins with empty folders.
+        ::fsconfig(context.get(), FSCONFIG_SET_FLAG, "volatile", nullptr, 0) == 0 &&
+        ::fsconfig(context.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) == 0;
+    if (!done) return fail(Kind::Other, "cannot make an overlay of", layers.lower, errno);
+    UniqueFd merged(
+        ::fsmount(context.get(), FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV));
+    if (!merged) return fail(Kind::Other, "cannot mount an overlay of", layers.lower, errno);
+    return merged;
+  }
+
   /// A detached mount of `source`: what it may do is settled before it is attached anywhere.
   [[nodiscard]] tl::expected<UniqueFd, MountError> clone(const std::string& source,
                                                          bool read_only) const {

@@ -40,6 +40,19 @@ std::optional<std::string_view> below(std::string_view path, std::string_view fo
   return path.substr(1);
 }
 
+/// The value of `name` in "rw,name=value,…"; empty without one.
+std::string_view option(std::string_view options, std::string_view name) {
+  while (!options.empty()) {
+    const auto comma = options.find(',');
+    const std::string_view one = options.substr(0, comma);
+    options.remove_prefix(comma == std::string_view::npos ? options.size() : comma + 1);
+    if (one.size() > name.size() && one.starts_with(name) && one[name.size()] == '=') {
+      return one.substr(name.size() + 1);
+    }
+  }
+  return {};
+}
+
 }  // namespace
 
 std::vector<MountEntry> parse_mountinfo(std::string_view text) {
@@ -59,6 +72,8 @@ std::vector<MountEntry> parse_mountinfo(std::string_view text) {
     while (!line.empty() && take_field(line) != "-") {
     }
     entry.fs_type = take_field(line);
+    take_field(line);  // source
+    entry.options = unescape(take_field(line));
     if (!entry.mount_point.empty() && !entry.fs_type.empty()) out.push_back(std::move(entry));
   }
   return out;
@@ -89,10 +104,22 @@ std::vector<MountedVolume> mounted_volumes(const std::vector<MountEntry>& mounts
   const auto home = place_on_disk(mounts, root);
   if (!home) return out;
   for (const MountEntry& entry : mounts) {
-    if (entry.device != home->device) continue;
-    const auto source = below(entry.root, home->path);
+    const bool overlay = entry.fs_type == "overlay";
+    if (!overlay && entry.device != home->device) continue;
     auto target = parse_target(entry.mount_point, pods_dir);
-    if (source && target) out.push_back({std::move(*target), std::string(*source)});
+    if (!target) continue;
+    if (!overlay) {
+      if (const auto source = below(entry.root, home->path)) {
+        out.push_back({std::move(*target), std::string(*source), {}});
+      }
+      continue;
+    }
+    // Named as the agent that mounted it knew them.
+    const auto upper = below(option(entry.options, "upperdir"), root);
+    const auto lower = below(option(entry.options, "lowerdir"), root);
+    if (upper && lower) {
+      out.push_back({std::move(*target), std::string(*upper), std::string(*lower)});
+    }
   }
   return out;
 }

@@ -13,6 +13,7 @@ struct MountEntry {
   std::string root;         ///< path within the file system that is mounted
   std::string mount_point;  ///< as this process sees it
   std::string fs_type;
+  std::string options;  ///< of the file system, "rw,lowerdir=/a,upperdir=/b"
   friend bool operator==(const MountEntry&, const MountEntry&) = default;
 };
 
@@ -31,10 +32,11 @@ struct PlaceOnDisk {
 [[nodiscard]] std::optional<PlaceOnDisk> place_on_disk(const std::vector<MountEntry>& mounts,
                                                        std::string_view path);
 
-/// A bind mount of something below the root at a volume's place.
+/// A bind mount of something below the root at a volume's place, or an overlay of it.
 struct MountedVolume {
   std::string target;  ///< below the folder of pods
-  std::string source;  ///< below the root
+  std::string source;  ///< below the root; of an overlay its upper folder
+  std::string lower;   ///< of an overlay, below the root
   friend bool operator==(const MountedVolume&, const MountedVolume&) = default;
 };
 

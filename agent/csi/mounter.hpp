@@ -18,6 +18,13 @@ struct MountError {
   std::string message;
 };
 
+/// Folders below the root. Nobody but the agent can rename any folder on the way to them.
+struct OverlayLayers {
+  std::string lower;  ///< never written to while it is mounted
+  std::string upper;  ///< what the pod writes
+  std::string work;   ///< empty, beside `upper`
+};
+
 /// Mounts at volumes' places. Sources are relative to the agent's root, targets to the kubelet's
 /// folder of pods; no symlink is followed below either. Thread-safe for different targets.
 class Mounter {
@@ -32,6 +39,11 @@ class Mounter {
   virtual tl::expected<void, MountError> bind(const std::string& source, const std::string& target,
                                               bool read_only) = 0;
 
+  /// As bind(), writable, with an overlay of `layers.upper` over `layers.lower`. Other: this kernel
+  /// or file system cannot do it.
+  virtual tl::expected<void, MountError> overlay(const OverlayLayers& layers,
+                                                 const std::string& target) = 0;
+
   /// Whether anything is mounted at `target`; false when it is not there.
   virtual tl::expected<bool, MountError> is_mounted(const std::string& target) = 0;
 
@@ -39,8 +51,8 @@ class Mounter {
   virtual tl::expected<void, MountError> unmount(const std::string& target) = 0;
 };
 
-/// By the kernel's mount API (open_tree, mount_setattr, move_mount: Linux 5.12 and newer). Both
-/// folders exist and are absolute paths. Needs CAP_SYS_ADMIN.
+/// By the kernel's mount API (open_tree, fsopen, mount_setattr, move_mount: Linux 5.12 and newer).
+/// Both folders exist and are absolute paths. Needs CAP_SYS_ADMIN.
 [[nodiscard]] std::unique_ptr<Mounter> make_kernel_mounter(std::string root, std::string pods_dir);
 
 }  // namespace gobuildenv::agent

@@ -80,6 +80,29 @@ tl::expected<std::string, std::string> PrivateParts::make_writable(
   return path;
 }
 
+tl::expected<std::string, std::string> PrivateParts::make_work(const std::string& volume_id,
+                                                               std::string_view name) const {
+  const auto folder = enter_part(root_, volume_id, std::string(name));
+  if (!folder) return unexpected(folder.error());
+  return fmt::format("pods/{}/{}", volume_id, name);
+}
+
+tl::expected<void, std::string> PrivateParts::write_for_all(const std::string& volume_id,
+                                                            std::string_view name,
+                                                            std::string_view file,
+                                                            std::string_view content) const {
+  const auto folder = enter_part(root_, volume_id, std::string(name));
+  if (!folder) return unexpected(folder.error());
+  const std::string path = fmt::format("pods/{}/{}/{}", volume_id, name, file);
+  const UniqueFd out(::openat(folder->get(), std::string(file).c_str(),
+                              O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+  if (!out ||
+      ::write(out.get(), content.data(), content.size()) != static_cast<ssize_t>(content.size())) {
+    return fail("write", path);
+  }
+  return set_mode(out.get(), 0666, path);
+}
+
 tl::expected<std::string, std::string> PrivateParts::make_note(const std::string& volume_id,
                                                                std::string_view name,
                                                                std::string_view file,

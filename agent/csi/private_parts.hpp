@@ -22,6 +22,16 @@ class PrivateParts {
       const std::string& volume_id, std::string_view name,
       std::optional<std::uint32_t> group) const;
 
+  /// An empty folder for the kernel alone, beside what make_writable() made.
+  [[nodiscard]] tl::expected<std::string, std::string> make_work(const std::string& volume_id,
+                                                                 std::string_view name) const;
+
+  /// A file that every process of the pod can write to, in a folder of make_writable().
+  [[nodiscard]] tl::expected<void, std::string> write_for_all(const std::string& volume_id,
+                                                              std::string_view name,
+                                                              std::string_view file,
+                                                              std::string_view content) const;
+
   /// A folder that holds one file of one line, both readable by all.
   [[nodiscard]] tl::expected<std::string, std::string> make_note(const std::string& volume_id,
                                                                  std::string_view name,

@@ -38,6 +38,8 @@ VolumeRecord adopted(const MountedVolume& mount) {
   VolumeRecord record;
   record.volume_id = volume_id(mount);
   record.kind = unit_of(mount.source).empty() ? VolumeKind::Build : VolumeKind::Toolchain;
+  record.cache = cache_of_lower(mount.lower);
+  if (!record.cache.empty()) record.lower = mount.lower;
   record.pod.uid = pod_uid(mount.target);
   record.toolchain = version_of(mount.source);
   record.target = mount.target;

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 namespace gobuildenv::agent {
@@ -31,12 +32,30 @@ bool is_plain_relative(std::string_view path) {
   }
 }
 
+/// "caches/<namespace uid>/<environment or _namespace>/<mod or build>"
+bool is_cache(std::string_view path) {
+  return path.starts_with("caches/") && is_plain_relative(path) &&
+         std::count(path.begin(), path.end(), '/') == 3;
+}
+
 std::string unit_of(std::string_view source) {
   if (!source.starts_with(kToolchains) || !source.ends_with(kGoroot)) return {};
   return std::string(source.substr(0, source.size() - kGoroot.size()));
 }
 
-std::string VolumeRecord::unit() const { return unit_of(source); }
+std::string VolumeRecord::unit() const { return lower.empty() ? unit_of(source) : lower; }
+
+std::string cache_of_lower(std::string_view lower) {
+  constexpr std::string_view kMiddle = "/lower/";
+  const auto middle = lower.rfind(kMiddle);
+  if (middle == std::string_view::npos || !is_plain_relative(lower)) return {};
+  const std::string_view number = lower.substr(middle + kMiddle.size());
+  const std::string_view cache = lower.substr(0, middle);
+  const bool digits = !number.empty() && number.size() < 19 &&
+                      number.find_first_not_of("0123456789") == std::string_view::npos;
+  if (!digits || !is_cache(cache)) return {};
+  return std::string(cache);
+}
 
 std::string encode(const VolumeRecord& record) {
   json out = {{"volume", record.volume_id},
@@ -52,6 +71,8 @@ std::string encode(const VolumeRecord& record) {
               {"target", record.target},
               {"source", record.source},
               {"publishedAt", record.published_at}};
+  if (!record.cache.empty()) out["cache"] = record.cache;
+  if (!record.lower.empty()) out["lower"] = record.lower;
   if (!record.unavailable.empty()) out["unavailable"] = record.unavailable;
   return out.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
 }
@@ -81,6 +102,15 @@ tl::expected<VolumeRecord, std::string> decode_volume_record(std::string_view te
   }
   if (!is_plain_relative(record.source)) {
     return unexpected(fmt::format("source: \"{}\" is no path below the root", record.source));
+  }
+  record.cache = text(in, "cache");
+  if (!record.cache.empty() && !is_cache(record.cache)) {
+    return unexpected(fmt::format("cache: \"{}\" is no shared cache", record.cache));
+  }
+  record.lower = text(in, "lower");
+  if (!record.lower.empty() && cache_of_lower(record.lower) != record.cache) {
+    return unexpected(
+        fmt::format("lower: \"{}\" is no layer of \"{}\"", record.lower, record.cache));
   }
   if (const auto at = in.find("publishedAt"); at != in.end() && at->is_number_integer()) {
     record.published_at = at->get<std::int64_t>();

@@ -25,12 +25,16 @@ struct VolumeRecord {
   /// What is mounted there, below the root: "toolchains/<name>/<key>/goroot", or a part of
   /// "pods/<volume id>/".
   std::string source;
+  /// Of a cache that is shared, as in CacheAnswer; and the layer of it that is mounted below
+  /// `source`: "<cache>/lower/<number>", empty when there was none yet.
+  std::string cache;
+  std::string lower;
   std::string unavailable;        ///< the reason, where the volume is empty with a marker
   std::int64_t published_at = 0;  ///< seconds since 1970
   friend bool operator==(const VolumeRecord&, const VolumeRecord&) = default;
 
-  /// The unit of the collector that this volume keeps in use: "toolchains/<name>/<key>", or empty
-  /// for what is private to the pod.
+  /// The unit of the collector that this volume keeps in use: "toolchains/<name>/<key>" or the
+  /// layer, or empty for what is private to the pod.
   [[nodiscard]] std::string unit() const;
 };
 
@@ -44,6 +48,13 @@ struct VolumeRecord {
 
 /// How many volumes use each unit.
 [[nodiscard]] std::map<std::string, std::size_t> count_uses(std::span<const VolumeRecord> records);
+
+/// Whether `path` has the shape of CacheAnswer::cache.
+[[nodiscard]] bool is_cache(std::string_view path);
+
+/// "caches/<namespace uid>/<owner>/<kind>/lower/<number>" → the cache it is a layer of; empty for
+/// anything else.
+[[nodiscard]] std::string cache_of_lower(std::string_view lower);
 
 /// Whether `path` is relative, without empty parts, "." and "..": safe to open below a folder.
 [[nodiscard]] bool is_plain_relative(std::string_view path);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 #include <utility>
 
 namespace gobuildenv::agent {
@@ -14,6 +15,9 @@ using tl::unexpected;
 constexpr std::string_view kMarker = ".gobuildenv-unavailable";
 constexpr std::string_view kMarkerFolder = "unavailable";
 constexpr std::string_view kWritableFolder = "upper";
+constexpr std::string_view kWorkFolder = "work";
+/// When go last trimmed its build cache.
+constexpr std::string_view kTrimFile = "trim.txt";
 /// A toolchain may be collected between its being found and its being mounted; it is then fetched
 /// again. More often than this is not chance.
 constexpr int kMountTries = 3;
@@ -56,8 +60,11 @@ tl::expected<void, CallError> VolumeService::publish(const PublishCall& call,
   if (!there) return unexpected(there.error());
   if (*there) return {};
 
+  const std::string cache = find_cache(*spec, context);
+  bool layered = true;
   for (int tried = 1;; ++tried) {
-    const auto source = make_source(*spec, context);
+    const auto source =
+        cache.empty() ? make_source(*spec, context) : make_cache(*spec, cache, layered);
     if (!source) return unexpected(source.error());
     step(options_.hook, "parts");
     const VolumeRecord record = make_record(*spec, *source);
@@ -66,16 +73,20 @@ tl::expected<void, CallError> VolumeService::publish(const PublishCall& call,
       return fail(Code::Internal, std::move(put.error()));
     }
     step(options_.hook, "recorded");
-    const bool read_only = spec->kind == VolumeKind::Toolchain;
-    const auto mounted = parts_.mounter.bind(source->path, spec->target, read_only);
+    const auto mounted = mount(*spec, *source);
     if (mounted) {
       step(options_.hook, "mounted");
       parts_.observer.published(record);
       return {};
     }
     undo(*spec);
-    if (mounted.error().kind != MountError::Kind::SourceMissing || tried == kMountTries) {
-      return fail(Code::Internal, mounted.error().message);
+    const MountError& error = mounted.error();
+    const bool overlay_failed = error.kind == MountError::Kind::Other && !source->lower.empty();
+    if (overlay_failed) {
+      layered = false;
+      parts_.observer.not_shared(*spec, error.message);
+    } else if (error.kind != MountError::Kind::SourceMissing || tried == kMountTries) {
+      return fail(Code::Internal, error.message);
     }
   }
 }
@@ -118,8 +129,66 @@ tl::expected<VolumeService::Source, CallError> VolumeService::make_source(
   auto folder = parts_.files.make_writable(spec.volume_id, kWritableFolder, spec.group);
   if (!folder) return fail(Code::Internal, std::move(folder.error()));
   source.path = std::move(*folder);
-  if (spec.scope != goenv::CacheScope::Pod) parts_.observer.not_shared(spec);
   return source;
+}
+
+std::string VolumeService::find_cache(const VolumeSpec& spec, const CallContext& context) {
+  if (spec.kind == VolumeKind::Toolchain || spec.scope == goenv::CacheScope::Pod) return {};
+  CacheAnswer answer;
+  answer.why = "this agent shares none";
+  auto until = parts_.clock.now() + options_.cache_wait;
+  if (context.deadline != kube::Clock::TimePoint::max()) {
+    until = std::min(until, context.deadline - options_.margin);
+  }
+  kube::StopSignal never;
+  while (parts_.caches != nullptr) {
+    answer = parts_.caches->cache_of(spec);
+    if (answer.kind == CacheAnswer::Kind::Shared) return std::move(answer.cache);
+    const auto now = parts_.clock.now();
+    const bool given_up = stopping_ || (context.cancelled && context.cancelled());
+    if (answer.kind == CacheAnswer::Kind::Own || now >= until || given_up) break;
+    never.sleep(parts_.clock, std::min<kube::Clock::Duration>(until - now, options_.poll));
+  }
+  parts_.observer.not_shared(spec, answer.why);
+  return {};
+}
+
+tl::expected<VolumeService::Source, CallError> VolumeService::make_cache(const VolumeSpec& spec,
+                                                                         const std::string& cache,
+                                                                         bool layered) {
+  // An overlay that was not unmounted cleanly may have lost writes, and the kernel refuses to mount
+  // it again.
+  if (auto fresh = parts_.files.discard(spec.volume_id); !fresh) {
+    return fail(Code::Internal, std::move(fresh.error()));
+  }
+  Source source;
+  source.cache = cache;
+  auto upper = parts_.files.make_writable(spec.volume_id, kWritableFolder, spec.group);
+  if (!upper) return fail(Code::Internal, std::move(upper.error()));
+  source.path = std::move(*upper);
+  if (layered) source.lower = parts_.caches->newest(cache);
+  if (source.lower.empty()) return source;
+  auto work = parts_.files.make_work(spec.volume_id, kWorkFolder);
+  if (!work) return fail(Code::Internal, std::move(work.error()));
+  source.work = std::move(*work);
+  if (spec.kind != VolumeKind::Build) return source;
+  // Without it go would look through the whole cache at the end of the first build, and drop what
+  // nobody has built for five days.
+  const auto now =
+      std::chrono::duration_cast<std::chrono::seconds>(parts_.clock.wall_now().time_since_epoch());
+  if (auto done = parts_.files.write_for_all(spec.volume_id, kWritableFolder, kTrimFile,
+                                             fmt::format("{}", now.count()));
+      !done) {
+    return fail(Code::Internal, std::move(done.error()));
+  }
+  return source;
+}
+
+tl::expected<void, MountError> VolumeService::mount(const VolumeSpec& spec, const Source& source) {
+  if (!source.lower.empty()) {
+    return parts_.mounter.overlay({source.lower, source.path, source.work}, spec.target);
+  }
+  return parts_.mounter.bind(source.path, spec.target, spec.kind == VolumeKind::Toolchain);
 }
 
 tl::expected<VolumeService::Source, CallError> VolumeService::find_toolchain(
@@ -143,7 +212,9 @@ tl::expected<VolumeService::Source, CallError> VolumeService::find_toolchain(
         if (!state.goroot.starts_with(prefix)) {
           return fail(Code::Internal, fmt::format("{} is not below {}", state.goroot, prefix));
         }
-        return Source{state.goroot.substr(prefix.size()), {}};
+        Source found;
+        found.path = state.goroot.substr(prefix.size());
+        return found;
       }
       why = describe(*want, state);
       // An early end of the wait says that nothing will change by itself.
@@ -163,7 +234,9 @@ tl::expected<VolumeService::Source, CallError> VolumeService::find_toolchain(
       parts_.observer.waiting(spec, why);
     }
   }
-  return Source{{}, why};
+  Source none;
+  none.unavailable = std::move(why);
+  return none;
 }
 
 VolumeRecord VolumeService::make_record(const VolumeSpec& spec, const Source& source) const {
@@ -176,6 +249,8 @@ VolumeRecord VolumeService::make_record(const VolumeSpec& spec, const Source& so
   if (spec.toolchain) record.toolchain = goenv::to_string(*spec.toolchain);
   record.target = spec.target;
   record.source = source.path;
+  record.cache = source.cache;
+  record.lower = source.lower;
   record.unavailable = source.unavailable;
   record.published_at =
       std::chrono::duration_cast<std::chrono::seconds>(parts_.clock.wall_now().time_since_epoch())
@@ -208,15 +283,30 @@ tl::expected<void, CallError> VolumeService::unpublish(const std::string& volume
   const auto record = parts_.registry.find(volume_id);
   // Published elsewhere: that mount is not what was asked about.
   if (record && record->target != *target) return {};
-  if (auto discarded = parts_.files.discard(volume_id); !discarded) {
-    return fail(Code::Internal, std::move(discarded.error()));
-  }
-  step(options_.hook, "discarded");
+  if (auto given = give_up_parts(volume_id, record); !given) return given;
   if (auto removed = parts_.registry.remove(volume_id); !removed) {
     return fail(Code::Internal, std::move(removed.error()));
   }
   step(options_.hook, "removed");
   if (record) parts_.observer.released(*record);
+  return {};
+}
+
+tl::expected<void, CallError> VolumeService::give_up_parts(
+    const std::string& volume_id, const std::optional<VolumeRecord>& record) {
+  const bool keep =
+      record && !record->cache.empty() && parts_.caches != nullptr && parts_.caches->wants(*record);
+  if (keep) {
+    // Not worth an unmount that fails for ever: then the pod's work is lost to others.
+    const auto kept = parts_.caches->hand_over(*record);
+    step(options_.hook, "handed-over");
+    if (kept) parts_.observer.handed_over(*record);
+    if (!kept) parts_.observer.not_taken(*record, kept.error());
+  }
+  if (auto discarded = parts_.files.discard(volume_id); !discarded) {
+    return fail(Code::Internal, std::move(discarded.error()));
+  }
+  step(options_.hook, "discarded");
   return {};
 }
 

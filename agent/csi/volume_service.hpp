@@ -9,6 +9,7 @@
 
 #include "agent/csi/mounter.hpp"
 #include "agent/csi/private_parts.hpp"
+#include "agent/csi/shared_caches.hpp"
 #include "agent/csi/volume_registry.hpp"
 #include "agent/csi/volume_spec.hpp"
 #include "agent/step_hook.hpp"
@@ -43,10 +44,14 @@ class VolumeObserver {
   VolumeObserver& operator=(const VolumeObserver&) = delete;
   /// The toolchain is not there yet; once a call, `why` says what it waits for.
   virtual void waiting(const VolumeSpec&, const std::string& /*why*/) {}
-  /// A cache of a shared scope was asked for, and the pod got one of its own.
-  virtual void not_shared(const VolumeSpec&) {}
+  /// A cache of a shared scope was asked for, and the pod got one of its own, for the reason `why`.
+  virtual void not_shared(const VolumeSpec&, const std::string& /*why*/) {}
   virtual void published(const VolumeRecord&) {}
   virtual void released(const VolumeRecord&) {}
+  /// What the pod wrote is to be taken over into the cache that it shares.
+  virtual void handed_over(const VolumeRecord&) {}
+  /// It could not be, for the reason `why`.
+  virtual void not_taken(const VolumeRecord&, const std::string& /*why*/) {}
 };
 
 struct VolumeServiceOptions {
@@ -54,14 +59,16 @@ struct VolumeServiceOptions {
   std::string pods_dir;  ///< absolute, as the kubelet writes it
   /// How long a volume waits for its toolchain. The kubelet gives a call two minutes.
   std::chrono::seconds wait{90};
+  /// How long a cache waits for its GoBuildEnv to be known, before the pod gets one of its own.
+  std::chrono::seconds cache_wait{10};
   /// Kept back from the caller's deadline, to mount and answer in.
   std::chrono::seconds margin{10};
   /// How often a waiting call looks whether it is still wanted.
   std::chrono::milliseconds poll{500};
   /// After this long `waiting` is told.
   std::chrono::seconds patience{2};
-  /// Sees "parts", "recorded", "mounted" of a publish; "unmounted", "discarded", "removed" of an
-  /// unpublish.
+  /// Sees "parts", "recorded", "mounted" of a publish; "unmounted", "handed-over" where it is,
+  /// "discarded", "removed" of an unpublish.
   StepHook hook;
 };
 
@@ -82,6 +89,7 @@ class VolumeService {
     WantLookup want;
     kube::Clock& clock;
     VolumeObserver& observer;
+    SharedCaches* caches = nullptr;  ///< null: none are shared
   };
   VolumeService(VolumeServiceOptions options, Parts parts);
 
@@ -98,10 +106,21 @@ class VolumeService {
   struct Source {
     std::string path;  ///< below the root
     std::string unavailable;
+    std::string cache;  ///< as in VolumeRecord
+    std::string lower;
+    std::string work;
   };
   tl::expected<Source, CallError> find_toolchain(const VolumeSpec& spec,
                                                  const CallContext& context);
   tl::expected<Source, CallError> make_source(const VolumeSpec& spec, const CallContext& context);
+  /// The shared cache a volume belongs to; empty: none.
+  std::string find_cache(const VolumeSpec& spec, const CallContext& context);
+  tl::expected<Source, CallError> make_cache(const VolumeSpec& spec, const std::string& cache,
+                                             bool layered);
+  tl::expected<void, MountError> mount(const VolumeSpec& spec, const Source& source);
+  /// Throws away or hands over what the pod wrote.
+  tl::expected<void, CallError> give_up_parts(const std::string& volume_id,
+                                              const std::optional<VolumeRecord>& record);
   tl::expected<bool, CallError> already_there(const VolumeSpec& spec);
   [[nodiscard]] VolumeRecord make_record(const VolumeSpec& spec, const Source& source) const;
   /// Takes back what publish() has made so far.

@@ -51,12 +51,15 @@ void VolumeReporter::waiting(const VolumeSpec& spec, const std::string& why) {
   event(spec.pod, false, "ToolchainPending", "Waiting for the Go toolchain: " + why);
 }
 
-void VolumeReporter::not_shared(const VolumeSpec& spec) {
-  spdlog::info(
-      "cache is the pod's own, shared caches are not served by this version pod={}/{} "
-      "volume={} kind={} scope={}",
-      spec.pod.ns, spec.pod.name, spec.volume_id, to_string(spec.kind),
-      goenv::enum_name(spec.scope));
+void VolumeReporter::not_shared(const VolumeSpec& spec, const std::string& why) {
+  spdlog::info("cache is the pod's own pod={}/{} volume={} kind={} scope={} why=\"{}\"",
+               spec.pod.ns, spec.pod.name, spec.volume_id, to_string(spec.kind),
+               goenv::enum_name(spec.scope), why);
+}
+
+void VolumeReporter::not_taken(const VolumeRecord& record, const std::string& why) {
+  spdlog::warn("cache of a trusted pod cannot be taken over pod={}/{} volume={} why=\"{}\"",
+               record.pod.ns, record.pod.name, record.volume_id, why);
 }
 
 void VolumeReporter::published(const VolumeRecord& record) {

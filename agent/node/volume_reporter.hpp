@@ -17,9 +17,10 @@ class VolumeReporter final : public VolumeObserver {
                  const VolumeRegistry& registry, std::function<void()> on_release);
 
   void waiting(const VolumeSpec& spec, const std::string& why) override;
-  void not_shared(const VolumeSpec& spec) override;
+  void not_shared(const VolumeSpec& spec, const std::string& why) override;
   void published(const VolumeRecord& record) override;
   void released(const VolumeRecord& record) override;
+  void not_taken(const VolumeRecord& record, const std::string& why) override;
 
   /// For CsiServerOptions::observed.
   void call(const char* method, const char* code, double seconds);

@@ -23,6 +23,7 @@ class MemoryMounter final : public Mounter {
   std::set<std::string> read_only;
   /// Asked before each bind; an error refuses it.
   std::function<tl::expected<void, MountError>(const std::string& source)> on_bind;
+  std::function<tl::expected<void, MountError>(const OverlayLayers&)> on_overlay;
   std::function<tl::expected<void, MountError>()> on_unmount;
 
   tl::expected<void, MountError> bind(const std::string& source, const std::string& target,
@@ -32,6 +33,14 @@ class MemoryMounter final : public Mounter {
     }
     mounts[target] = source;
     if (ro) read_only.insert(target);
+    return {};
+  }
+  tl::expected<void, MountError> overlay(const OverlayLayers& layers,
+                                         const std::string& target) override {
+    if (on_overlay) {
+      if (auto allowed = on_overlay(layers); !allowed) return allowed;
+    }
+    mounts[target] = layers.lower + " + " + layers.upper + " + " + layers.work;
     return {};
   }
   tl::expected<bool, MountError> is_mounted(const std::string& target) override {
@@ -77,8 +86,14 @@ struct RecordingObserver final : VolumeObserver {
   void waiting(const VolumeSpec& spec, const std::string& why) override {
     seen.push_back("waiting " + spec.volume_id + ": " + why);
   }
-  void not_shared(const VolumeSpec& spec) override {
-    seen.push_back("not shared " + spec.volume_id);
+  void not_shared(const VolumeSpec& spec, const std::string& why) override {
+    seen.push_back("not shared " + spec.volume_id + ": " + why);
+  }
+  void handed_over(const VolumeRecord& record) override {
+    seen.push_back("handed over " + record.volume_id);
+  }
+  void not_taken(const VolumeRecord& record, const std::string& why) override {
+    seen.push_back("not taken " + record.volume_id + ": " + why);
   }
   void published(const VolumeRecord& record) override {
     seen.push_back("published " + record.volume_id + record.unavailable);

@@ -17,6 +17,7 @@ namespace {
 using namespace gobuildenv::agent::testing;  // NOLINT(google-build-using-namespace)
 
 constexpr const char* kGo = "toolchains/go1.22.3.linux-amd64/h1-abc/goroot";
+constexpr const char* kLower = "caches/n/ci/mod/lower/3";
 
 VolumeRecord record(const std::string& id, const std::string& uid,
                     const std::string& source = kGo) {
@@ -41,13 +42,18 @@ constexpr const char* kMountinfo =
     "53 40 254:0 /elsewhere /var/lib/kubelet/pods/u2/volumes/kubernetes.io~csi/x/mount rw - ext4 "
     "/dev/vda rw\n"
     "54 22 254:0 /data/gbe/pods /mnt/with\\040space rw - ext4 /dev/vda rw\n"
+    "55 22 0:60 / /var/lib/kubelet/pods/u3/volumes/kubernetes.io~csi/cache/mount rw - overlay "
+    "gobuildenv rw,lowerdir=/data/gbe/caches/n/ci/mod/lower/3,upperdir=/data/gbe/pods/csi-9/upper,"
+    "workdir=/data/gbe/pods/csi-9/work,redirect_dir=nofollow\n"
+    "56 22 0:61 / /var/lib/kubelet/pods/u3/volumes/kubernetes.io~csi/image/mount rw - overlay "
+    "overlay rw,lowerdir=/var/lib/containers/1,upperdir=/var/lib/containers/2\n"
     "garbage\n"
     "\n";
 
 TEST(MountTable, ReadsMountinfo) {
   const auto mounts = parse_mountinfo(kMountinfo);
-  ASSERT_EQ(mounts.size(), 8U);
-  EXPECT_EQ(mounts[0], (MountEntry{"254:0", "/", "/", "ext4"}));
+  ASSERT_EQ(mounts.size(), 10U);
+  EXPECT_EQ(mounts[0], (MountEntry{"254:0", "/", "/", "ext4", "rw"}));
   EXPECT_EQ(mounts[7].mount_point, "/mnt/with space");
 }
 
@@ -66,8 +72,9 @@ TEST(MountTable, KnowsWhereAPathIsOnDisk) {
 TEST(MountTable, FindsOurVolumes) {
   const auto found = mounted_volumes(parse_mountinfo(kMountinfo), "/data/gbe", kPods);
   EXPECT_EQ(found, (std::vector<MountedVolume>{
-                       {target_of("u1", "gobuildenv-toolchain"), kGo},
-                       {target_of("u2", "cache"), "pods/csi-7/upper"},
+                       {target_of("u1", "gobuildenv-toolchain"), kGo, {}},
+                       {target_of("u2", "cache"), "pods/csi-7/upper", {}},
+                       {target_of("u3", "cache"), "pods/csi-9/upper", kLower},
                    }));
 }
 
@@ -83,7 +90,7 @@ TEST(Recovery, NamesInlineVolumesAsTheKubeletDoes) {
 
 TEST(Recovery, KeepsWhatThePodMayStillUse) {
   const std::vector<VolumeRecord> records = {record("a", "u1"), record("b", "u2")};
-  const std::vector<MountedVolume> mounts = {{records[0].target, kGo}};
+  const std::vector<MountedVolume> mounts = {{records[0].target, kGo, {}}};
   // u1 is mounted though its folder is gone; u2 is not mounted but its pod is there.
   const RecoveryPlan plan = plan_recovery({records, mounts, {"u2"}, {"a", "b"}});
   EXPECT_TRUE(plan.forget.empty());
@@ -100,9 +107,9 @@ TEST(Recovery, ForgetsVolumesOfPodsThatAreGone) {
 
 TEST(Recovery, AdoptsMountsWhoseRecordIsLost) {
   const std::vector<MountedVolume> mounts = {
-      {target_of("u1", "gobuildenv-toolchain"), kGo},
-      {target_of("u1", "cache"), "pods/csi-7/upper"},
-      {target_of("u1", "gone"), "toolchains/x/y/goroot//deleted"},
+      {target_of("u1", "gobuildenv-toolchain"), kGo, {}},
+      {target_of("u1", "cache"), "pods/csi-7/upper", kLower},
+      {target_of("u1", "gone"), "toolchains/x/y/goroot//deleted", {}},
   };
   const RecoveryPlan plan = plan_recovery({{}, mounts, {"u1"}, {"csi-7", "csi-8"}});
   ASSERT_EQ(plan.adopt.size(), 2U);
@@ -110,6 +117,8 @@ TEST(Recovery, AdoptsMountsWhoseRecordIsLost) {
   EXPECT_EQ(plan.adopt[0].toolchain, "1.22.3");
   EXPECT_EQ(plan.adopt[0].unit(), "toolchains/go1.22.3.linux-amd64/h1-abc");
   EXPECT_EQ(plan.adopt[1].volume_id, "csi-7");
+  EXPECT_EQ(plan.adopt[1].cache, "caches/n/ci/mod");
+  EXPECT_EQ(plan.adopt[1].unit(), kLower);
   EXPECT_EQ(plan.discard, std::vector<std::string>{"csi-8"});
 }
 
@@ -122,6 +131,8 @@ TEST(VolumeRecord, SurvivesItsTextForm) {
   one.toolchain = "1.22.3";
   one.unavailable = "no \"proxy\"\nanswers";
   one.published_at = 1'700'000'000;
+  one.cache = "caches/0b1f/ci/build";
+  one.lower = "caches/0b1f/ci/build/lower/12";
   const auto back = decode_volume_record(encode(one));
   ASSERT_TRUE(back) << back.error();
   EXPECT_EQ(*back, one);
@@ -141,6 +152,16 @@ TEST(VolumeRecord, RefusesPathsThatLeadElsewhere) {
   EXPECT_TRUE(refused([](auto& r) { r.source = "toolchains/../../etc"; }));
   EXPECT_TRUE(refused([](auto& r) { r.source = ""; }));
   EXPECT_TRUE(refused([](auto& r) { r.volume_id = "../x"; }));
+  EXPECT_TRUE(refused([](auto& r) { r.cache = "caches/../../etc"; }));
+  EXPECT_TRUE(refused([](auto& r) { r.cache = "caches/n/ci"; }));
+  EXPECT_TRUE(refused([](auto& r) { r.lower = kLower; })) << "of no cache";
+  for (const char* lower : {"caches/n/other/mod/lower/3", "caches/n/ci/mod/lower/x",
+                            "caches/n/ci/mod/lower/", "caches/n/ci/mod/lower/../3", "/etc"}) {
+    EXPECT_TRUE(refused([&](auto& r) {
+      r.cache = "caches/n/ci/mod";
+      r.lower = lower;
+    })) << lower;
+  }
   for (const char* text : {"", "{", "[]", "null", "{}", "{\"volume\":1}"}) {
     EXPECT_FALSE(decode_volume_record(text)) << text;
   }
@@ -157,7 +178,7 @@ RC_GTEST_PROP(Recovery, EveryMountIsCountedAfterwards, ()) {
     VolumeRecord one = record("", uid, *rc::gen::element<std::string>(kGo, "pods/x/upper"));
     one.volume_id = inline_volume_id(one.target);
     if (one.source != kGo) one.source = "pods/" + one.volume_id + "/upper";
-    if (*rc::gen::arbitrary<bool>()) mounts.push_back({one.target, one.source});
+    if (*rc::gen::arbitrary<bool>()) mounts.push_back({one.target, one.source, {}});
     if (*rc::gen::arbitrary<bool>()) pods.insert(uid);
     if (*rc::gen::arbitrary<bool>()) records.push_back(std::move(one));
   }

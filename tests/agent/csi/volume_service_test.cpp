@@ -118,7 +118,8 @@ TEST_F(VolumeServiceTest, ACacheIsThePodsOwnFolder) {
   call.mount_group = std::to_string(::getegid());
   ASSERT_TRUE(publish(call));
   EXPECT_EQ(mounter_.mounts[at(call)], "pods/csi-2/upper");
-  EXPECT_THAT(observer_.seen, ElementsAre("not shared csi-2", "published csi-2"));
+  EXPECT_THAT(observer_.seen,
+              ElementsAre("not shared csi-2: this agent shares none", "published csi-2"));
   EXPECT_FALSE(mounter_.read_only.contains(at(call)));
   struct stat found {};
   ASSERT_EQ(::stat(root_.path("pods/csi-2/upper").c_str(), &found), 0);
