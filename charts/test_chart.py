@@ -128,16 +128,17 @@ class Rendering(unittest.TestCase):
             template(*CA, *(s.replace("configMapKeyRef", "secretKeyRef") for s in CA))
 
     def test_crd_is_the_one_of_the_tree(self):
-        rendered = objects(template())["CustomResourceDefinition", "gobuildenvs.gobuildenv.dev"]
-        annotations = rendered["metadata"].pop("annotations")
-        self.assertEqual("-2", annotations["argocd.argoproj.io/sync-wave"])
-        self.assertEqual("keep", annotations["helm.sh/resource-policy"])
-        source = (HERE.parent / "crds" / "gobuildenvs.yaml").read_text()
-        self.assertEqual(objects(source)["CustomResourceDefinition", "gobuildenvs.gobuildenv.dev"],
-                         rendered)
-        kept = objects(template("crds.keep=false"))["CustomResourceDefinition",
-                                                    "gobuildenvs.gobuildenv.dev"]
-        self.assertNotIn("helm.sh/resource-policy", kept["metadata"]["annotations"])
+        for plural in ("gobuildenvs", "gonodecaches"):
+            with self.subTest(plural):
+                key = "CustomResourceDefinition", f"{plural}.gobuildenv.dev"
+                rendered = objects(template())[key]
+                annotations = rendered["metadata"].pop("annotations")
+                self.assertEqual("-2", annotations["argocd.argoproj.io/sync-wave"])
+                self.assertEqual("keep", annotations["helm.sh/resource-policy"])
+                source = (HERE.parent / "crds" / f"{plural}.yaml").read_text()
+                self.assertEqual(objects(source)[key], rendered)
+                kept = objects(template("crds.keep=false"))[key]
+                self.assertNotIn("helm.sh/resource-policy", kept["metadata"]["annotations"])
         self.assertNotIn("CustomResourceDefinition",
                          {kind for kind, _ in objects(template("crds.install=false"))})
 
@@ -280,6 +281,7 @@ class Security(unittest.TestCase):
         yes = [
             ["patch", "gobuildenvs.gobuildenv.dev", "--subresource=status", "-n", "builds"],
             ["watch", "gobuildenvs.gobuildenv.dev", "-A"], ["create", "configmaps", "-n", "builds"],
+            ["watch", "gonodecaches.gobuildenv.dev"],
             ["delete", "configmaps", "-n", "builds"], ["watch", "pods", "-A"],
             ["create", "events.events.k8s.io", "-n", "builds"], ["watch", "namespaces"],
             ["watch", "csidrivers.storage.k8s.io/gobuildenv.dev"],
@@ -290,6 +292,7 @@ class Security(unittest.TestCase):
         ]
         no = [
             ["update", "gobuildenvs.gobuildenv.dev", "-n", "builds"],
+            ["patch", "gonodecaches.gobuildenv.dev", "--subresource=status"],
             ["get", "secrets", "-n", "builds"], ["list", "secrets", *own], ["get", "secrets/other", *own],
             ["create", "secrets", "-n", "builds"], ["create", "pods", "-n", "builds"],
             ["update", "pods", "-n", "builds"], ["update", "leases.coordination.k8s.io/gobuildenv-manager", "-n", "builds"],

@@ -12,6 +12,7 @@
 #include "controllers/manager/certificates.hpp"
 #include "controllers/manager/change_router.hpp"
 #include "controllers/manager/informers.hpp"
+#include "controllers/manager/nodes.hpp"
 #include "controllers/missed/reporter.hpp"
 #include "controllers/operator_metrics.hpp"
 #include "controllers/serving/lookup.hpp"
@@ -46,7 +47,9 @@ struct Manager::Impl {
                           [this](const auto& key) { return router.reconcile_missed(key); }),
         router(
             {informers, missed, events, environment_controller.queue(), missed_controller.queue()}),
-        certificates(options, informers, *client, operator_metrics, edges.clock, edges.metrics) {
+        certificates(options, informers, *client, operator_metrics, edges.clock, edges.metrics),
+        nodes({*open_client, edges.clock, edges.random, &edges.metrics}, informers.environments,
+              environment_controller.queue()) {
     informers.environments.add_handler(
         [this](const auto& change) { operator_metrics.observe(change); });
   }
@@ -96,6 +99,10 @@ struct Manager::Impl {
     out.decide.defaults = options.defaults;
     out.decide.sha256 = crds::sha256_hex;
     out.injection_disabled = disabled();
+    out.nodes = [this](const auto& version, const auto& sums) {
+      return nodes.count(version, sums);
+    };
+    out.take_nodes_due = [this](const auto& key) { return nodes.take_due(key); };
     return out;
   }
 
@@ -162,6 +169,7 @@ struct Manager::Impl {
     router.begin();
     environment_controller.start();
     certificates.begin();
+    nodes.begin();
     if (all_synced) begin_pods_locked();
   }
 
@@ -189,10 +197,12 @@ struct Manager::Impl {
     environment_controller.request_stop();
     missed_controller.request_stop();
     certificates.request_stop();
+    nodes.request_stop();
     resolver.stop();
     environment_controller.join();
     missed_controller.join();
     certificates.join();
+    nodes.join();
     events.stop();
     informers.each([](auto& informer) { informer.request_stop(); });
     informers.each([](auto& informer) { informer.join(); });
@@ -221,6 +231,7 @@ struct Manager::Impl {
   kube::Controller missed_controller;
   ChangeRouter router;
   ManagerCertificates certificates;
+  ManagerNodes nodes;
 
   std::mutex mutex;  ///< start of election and workers against their stop
   bool stopping = false;
@@ -245,7 +256,7 @@ void Manager::add_checks(kube::HealthChecks& live, kube::HealthChecks& ready) {
   Impl* impl = impl_.get();
   live.add("workers", [impl]() -> std::optional<std::string> {
     const bool hung = impl->environment_controller.hung() || impl->missed_controller.hung() ||
-                      impl->certificates.hung();
+                      impl->certificates.hung() || impl->nodes.hung();
     if (hung) return "a worker has held one key for too long";
     return std::nullopt;
   });

@@ -10,6 +10,7 @@
 #include "controllers/gobuildenv/export.hpp"
 #include "controllers/gobuildenv/retention.hpp"
 #include "controllers/gobuildenv/status.hpp"
+#include "controllers/nodes/decide.hpp"
 #include "goenv/version.hpp"
 
 namespace gobuildenv::controllers {
@@ -362,12 +363,32 @@ class Decider {
     crds::Status with_counts = next_;
     with_counts.pods_injected = facts_.pods.injected;
     with_counts.pods_missed = facts_.pods.missed;
-    if (next_ != facts_.status || (with_counts != facts_.status && facts_.counts_due)) {
+    const bool pods_differ = with_counts.pods_injected != facts_.status.pods_injected ||
+                             with_counts.pods_missed != facts_.status.pods_missed;
+    if (next_ != facts_.status || (pods_differ && facts_.counts_due) || nodes_news()) {
+      count_nodes(with_counts);
       out_.status = std::move(with_counts);
-    } else if (with_counts != facts_.status) {
+    } else if (pods_differ) {
       recheck(30);
     }
     if (out_.status) note_transitions(facts_.status, *out_.status, out_.events);
+  }
+
+  /// A change of nodes alone is written when its turn has come: it concerns every environment.
+  [[nodiscard]] bool nodes_news() const {
+    return facts_.nodes && facts_.nodes_due &&
+           nodes_differ(facts_.status, *facts_.nodes, facts_.mounted, facts_.generation);
+  }
+
+  void count_nodes(crds::Status& status) const {
+    if (!facts_.nodes) return;
+    NodeFacts nodes = *facts_.nodes;
+    if (status.toolchain.version != facts_.status.toolchain.version) {
+      // Of the new version nothing was counted; whoever has it is found by the next count.
+      nodes.ready = nodes.failed = 0;
+      nodes.desired = nodes.pinned ? 0 : nodes.agents;
+    }
+    set_nodes(status, nodes, facts_.mounted, facts_.generation, facts_.now);
   }
 
   const EnvironmentFacts& facts_;

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "controllers/nodes/tally.hpp"
 #include "crds/gobuildenv.hpp"
 #include "goenv/revision.hpp"
 #include "goenv/spec.hpp"
@@ -85,7 +86,12 @@ struct EnvironmentFacts {
   PodFacts pods;
   std::optional<ToolchainAnswer> answer;  ///< absent: not asked yet
   bool counts_due = true;                 ///< pod counts may be written now
-  std::int64_t now = 0;                   ///< seconds of the Unix epoch
+  bool mounted = true;                    ///< spec.toolchain.delivery is Volume
+  /// How far nodes are with status.toolchain.version; absent: not known (yet), what the status says
+  /// stays.
+  std::optional<NodeFacts> nodes;
+  bool nodes_due = false;  ///< that alone may be written now
+  std::int64_t now = 0;    ///< seconds of the Unix epoch
 };
 
 struct DecideOptions {

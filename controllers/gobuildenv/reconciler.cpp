@@ -70,6 +70,9 @@ std::optional<EnvironmentReconciler::Gathered> EnvironmentReconciler::gather(
     }
   }
   facts.counts_due = counts_due(key);
+  facts.mounted = record.mounted;
+  if (options_.nodes)
+    facts.nodes = options_.nodes(facts.status.toolchain.version, record.rare().sums);
   return out;
 }
 
@@ -82,6 +85,7 @@ ReconcileResult EnvironmentReconciler::reconcile(const kube::ObjectKey& key) {
     return ReconcileResult::done();
   }
   EnvironmentFacts& facts = gathered->facts;
+  facts.nodes_due = options_.take_nodes_due && options_.take_nodes_due(key);
   if (!facts.deleting) {
     if (const auto error = contents_.verify(key, facts, deadline())) return outcome(*error);
   }

@@ -107,6 +107,14 @@ goenv::PodSelector decode_selector(const dom::element& selector) {
   return out;
 }
 
+std::vector<std::string> decode_sums(const dom::element& spec) {
+  std::vector<std::string> out;
+  dom::array list;
+  if (spec["toolchain"]["sums"].get(list) != simdjson::SUCCESS) return out;
+  for (const dom::element item : list) out.emplace_back(text(item, "sum"));
+  return out;
+}
+
 /// The uid of the GoBuildEnv in ownerReferences with `controller: true`.
 std::string_view owner_uid(const dom::element& metadata) {
   dom::array owners;
@@ -239,6 +247,8 @@ tl::expected<kube::Decoded<EnvironmentRecord>, std::string> decode_environment(
   if (parser().parse(summary->spec_json).get(spec) == simdjson::SUCCESS) {
     record->history_limit = static_cast<std::int32_t>(number(spec, "revisionHistoryLimit", 3));
     rare.export_name = text(spec, "export", "configMapName");
+    record->mounted = text(spec, "toolchain", "delivery") != "Download";
+    rare.sums = decode_sums(spec);
     dom::element selector;
     if (spec["injection"]["podSelector"].get(selector) == simdjson::SUCCESS &&
         selector.is_object()) {
@@ -257,7 +267,8 @@ tl::expected<kube::Decoded<EnvironmentRecord>, std::string> decode_environment(
     rare.spec.shrink_to_fit();
     if (rare.spec.empty()) rare.spec = "{}";
   }
-  if (!rare.resolve.empty() || !rare.spec.empty() || !rare.export_name.empty() || rare.selecting) {
+  if (!rare.resolve.empty() || !rare.spec.empty() || !rare.export_name.empty() ||
+      !rare.sums.empty() || rare.selecting) {
     record->rare_or_null = std::make_unique<const EnvironmentRecord::Rare>(std::move(rare));
   }
   return kube::Decoded<EnvironmentRecord>{{{std::move(metadata.ns), std::move(metadata.name)},

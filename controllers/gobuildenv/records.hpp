@@ -40,6 +40,7 @@ struct EnvironmentRecord {
   std::int64_t generation = 0;
   std::int32_t history_limit = 3;
   bool deleting = false;
+  bool mounted = true;  ///< spec.toolchain.delivery is Volume
   Readiness ready = Readiness::Unknown;
   std::string current;  ///< status.revisions.current; ten bytes need no memory of their own
   std::string status;   ///< pack_status()
@@ -50,7 +51,8 @@ struct EnvironmentRecord {
     /// JSON text of `spec`, kept only while Ready is not True for this generation: a settled
     /// environment is not rendered again, and the rare repair reads the object anew.
     std::string spec;
-    std::string export_name;  ///< spec.export.configMapName
+    std::string export_name;        ///< spec.export.configMapName
+    std::vector<std::string> sums;  ///< of spec.toolchain.sums
     /// Set when spec.injection.podSelector is.
     std::shared_ptr<const SelectingEnvironment> selecting;
   };

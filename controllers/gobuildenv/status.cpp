@@ -1,10 +1,7 @@
 #include "controllers/gobuildenv/status.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <array>
-#include <chrono>
 
 namespace gobuildenv::controllers {
 namespace {
@@ -180,65 +177,6 @@ crds::Status unpack_status(std::string_view packed) {
   status.pods_injected = static_cast<std::int32_t>(in.number());
   status.pods_missed = static_cast<std::int32_t>(in.number());
   return in.ok() ? status : crds::Status{};
-}
-
-std::string format_time(std::int64_t unix_seconds) {
-  using namespace std::chrono;
-  const sys_seconds time{seconds{unix_seconds}};
-  const auto day = floor<days>(time);
-  const year_month_day date{day};
-  const hh_mm_ss clock{time - day};
-  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z", static_cast<int>(date.year()),
-                     static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()),
-                     clock.hours().count(), clock.minutes().count(), clock.seconds().count());
-}
-
-std::int64_t parse_time(std::string_view text) {
-  using namespace std::chrono;
-  // "YYYY-MM-DDTHH:MM:SS" then an optional fraction, then Z or ±HH:MM.
-  if (text.size() < 20) return 0;
-  bool ok = true;
-  const auto digits = [&](std::size_t at, std::size_t count) {
-    int value = 0;
-    for (std::size_t i = at; i < at + count; ++i) {
-      if (i >= text.size() || text[i] < '0' || text[i] > '9') {
-        ok = false;
-        return 0;
-      }
-      value = value * 10 + (text[i] - '0');
-    }
-    return value;
-  };
-  const int y = digits(0, 4);
-  const int m = digits(5, 2);
-  const int d = digits(8, 2);
-  const int hour = digits(11, 2);
-  const int minute = digits(14, 2);
-  const int second = digits(17, 2);
-  if (!ok || text[4] != '-' || text[7] != '-' || (text[10] != 'T' && text[10] != 't') ||
-      text[13] != ':' || text[16] != ':' || hour > 23 || minute > 59 || second > 60) {
-    return 0;
-  }
-  const year_month_day date{year{y}, month{static_cast<unsigned>(m)},
-                            day{static_cast<unsigned>(d)}};
-  if (!date.ok()) return 0;
-  std::size_t at = 19;
-  if (text[at] == '.') {
-    ++at;
-    while (at < text.size() && text[at] >= '0' && text[at] <= '9') ++at;
-  }
-  if (at >= text.size()) return 0;
-  int offset_minutes = 0;
-  if (text[at] == '+' || text[at] == '-') {
-    offset_minutes = digits(at + 1, 2) * 60 + digits(at + 4, 2);
-    if (!ok) return 0;
-    if (text[at] == '-') offset_minutes = -offset_minutes;
-  } else if (text[at] != 'Z' && text[at] != 'z') {
-    return 0;
-  }
-  const sys_seconds time =
-      sys_days{date} + hours{hour} + minutes{minute - offset_minutes} + seconds{second};
-  return time.time_since_epoch().count();
 }
 
 }  // namespace gobuildenv::controllers

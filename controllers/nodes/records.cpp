@@ -1,0 +1,102 @@
+#include "controllers/nodes/records.hpp"
+
+#include <simdjson.h>
+
+#include <algorithm>
+#include <map>
+#include <mutex>
+
+#include "goenv/names.hpp"
+#include "kube/object_meta.hpp"
+
+namespace gobuildenv::controllers {
+
+const kube::ResourceType kNodeCacheType{std::string(goenv::kGroup), std::string(goenv::kVersion),
+                                        "gonodecaches", "GoNodeCache", false};
+
+namespace {
+
+namespace dom = simdjson::dom;
+
+std::string_view text(const dom::element& object, std::string_view key) {
+  std::string_view value;
+  if (object[key].get(value) != simdjson::SUCCESS) return {};
+  return value;
+}
+
+/// Equal lists as one. Few are alive at a time: one for each way in which nodes differ.
+class Lists {
+ public:
+  std::shared_ptr<const ToolchainMarks> get(ToolchainMarks marks) {
+    const std::scoped_lock lock(mutex_);
+    std::weak_ptr<const ToolchainMarks>& slot = lists_[marks];
+    std::shared_ptr<const ToolchainMarks> shared = slot.lock();
+    if (!shared) {
+      // Not make_shared: the weak reference would keep the memory.
+      shared = std::shared_ptr<const ToolchainMarks>(new ToolchainMarks(std::move(marks)));
+      slot = shared;
+      if (lists_.size() > purge_at_) {
+        std::erase_if(lists_, [](const auto& entry) { return entry.second.expired(); });
+        purge_at_ = 2 * lists_.size() + 64;
+      }
+    }
+    return shared;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::map<ToolchainMarks, std::weak_ptr<const ToolchainMarks>> lists_;
+  std::size_t purge_at_ = 256;
+};
+
+Lists& lists() {
+  static Lists instance;
+  return instance;
+}
+
+void add_marks(const dom::element& toolchain, ToolchainMarks& out) {
+  const std::string_view state = text(toolchain, "state");
+  const std::string_view version = text(toolchain, "version");
+  const std::string_view sum = text(toolchain, "sum");
+  const bool is_private = text(toolchain, "key").starts_with("ns-");
+  if (version.empty() || (state != "Ready" && state != "Failed")) return;
+  const bool ready = state == "Ready";
+  const std::string reason(ready ? std::string_view() : text(toolchain, "reason"));
+  if (!is_private) out.push_back({mark_key(version), ready, reason});
+  if (!sum.empty()) out.push_back({mark_key(version, sum), ready, reason});
+}
+
+}  // namespace
+
+std::string mark_key(std::string_view version, std::string_view sum) {
+  std::string out(version);
+  if (!sum.empty()) (out += ' ') += sum;
+  return out;
+}
+
+tl::expected<kube::Decoded<NodeRecord>, std::string> decode_node(std::string_view json) {
+  auto identity = kube::decode_identity(json);
+  if (!identity) return tl::unexpected(std::move(identity.error()));
+  thread_local dom::parser parser;
+  dom::element object;
+  if (const auto error = parser.parse(json.data(), json.size()).get(object)) {
+    return tl::unexpected(std::string(simdjson::error_message(error)));
+  }
+  ToolchainMarks marks;
+  dom::array toolchains;
+  if (object["status"]["toolchains"].get(toolchains) == simdjson::SUCCESS) {
+    for (const dom::element toolchain : toolchains) add_marks(toolchain, marks);
+  }
+  // One mark a key: what is ready somewhere is ready.
+  std::sort(marks.begin(), marks.end(), [](const ToolchainMark& a, const ToolchainMark& b) {
+    return a.key != b.key ? a.key < b.key : a.ready && !b.ready;
+  });
+  marks.erase(std::unique(marks.begin(), marks.end(),
+                          [](const auto& a, const auto& b) { return a.key == b.key; }),
+              marks.end());
+  auto record = std::make_shared<NodeRecord>();
+  record->marks = lists().get(std::move(marks));
+  return kube::Decoded<NodeRecord>{std::move(identity->meta), std::move(record)};
+}
+
+}  // namespace gobuildenv::controllers
