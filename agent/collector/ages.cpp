@@ -11,17 +11,18 @@ const Age& AgeBook::observe(const std::string& unit, const Observation& seen) {
   const seconds now = time.now();
   const auto [it, fresh] = ages_.try_emplace(unit);
   Age& age = it->second;
-  bool used = fresh || seen.in_use;
+  bool new_use = fresh || (seen.in_use && !age.held);
   seconds when = now;
-  if (!used && seen.stamp != 0 && seen.stamp != age.stamp) {
+  if (!fresh && !seen.in_use && seen.stamp != 0 && seen.stamp != age.stamp) {
     // Not "newer": after the clock was set back a new use has an older stamp.
-    used = true;
+    new_use = true;
     when = std::max(age.used_at, time.of_stamp(seen.stamp).value_or(now));
   }
   if (seen.stamp != 0) age.stamp = seen.stamp;
-  if (used) {
+  age.held = seen.in_use;
+  if (new_use || seen.in_use) {
     age.used_at = std::max(age.used_at, when);
-    age.uses += 1;
+    age.uses += new_use ? 1 : 0;
     age.credit = inflation + age.uses * seen.value;
   }
   age.used_at = std::min(age.used_at, now);

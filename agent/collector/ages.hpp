@@ -17,6 +17,8 @@ struct Age {
   std::uint32_t uses = 0;  ///< observations that saw a new use
   std::int64_t stamp = 0;  ///< the file system's stamp that was seen then; 0: none
   double credit = 0;       ///< of GreedyDual-Size-Frequency, as of the last use
+  /// A root protected it when it was last observed: however long, that is one use. Not saved.
+  bool held = false;
   friend bool operator==(const Age&, const Age&) = default;
 };
 

@@ -62,10 +62,11 @@ std::error_code Collector::save_ages() const {
   return write_durably(config_.root + "/ages.json", ages_.to_json(), config_.hook);
 }
 
-Inventory Collector::measure() {
+Inventory Collector::measure(const std::vector<Root>& roots) {
   const ClockReading now = config_.clock();
   ages_.time.advance(now);
-  return scan_root(root_, {}, ages_, memo_, now.wall_ns, {.depth = Depth::Sizes});
+  // Probes are armed again: a use that is seen here is old news to the next run.
+  return scan_root(root_, roots, ages_, memo_, now.wall_ns, {.depth = Depth::Sizes, .touch = true});
 }
 
 tl::expected<RunReport, std::string> Collector::examine(const std::vector<Root>& roots,
@@ -95,6 +96,11 @@ std::vector<Root> Collector::all_roots(const RootSource& source) const {
   std::vector<Root> more = source.roots();
   out.insert(out.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
   return out;
+}
+
+bool Collector::in_use_now(const Unit& unit, const RootSource& source) const {
+  if (source.stopping()) return true;
+  return root_of(unit, source.knows_volumes() ? source.roots() : all_roots(source)) != nullptr;
 }
 
 tl::expected<RunReport, std::string> Collector::run(const RootSource& source,
@@ -146,7 +152,6 @@ Outcome Collector::carry_out(const Decision& decision, const RunReport& report, 
   Outcome out;
   out.unit = unit.id();
   out.action = decision.action;
-  const InUseNow in_use = [&] { return root_of(unit, all_roots(source)) != nullptr; };
   if (unit.kind == UnitKind::Builds) {
     const auto cut = cuts.find(unit.path);
     if (cut == cuts.end()) return out;  // went with the first of this cache
@@ -156,6 +161,7 @@ Outcome Collector::carry_out(const Decision& decision, const RunReport& report, 
       out.text = printable(unit.path) + ": " + cache.error().message();
       return out;
     }
+    const InUseNow in_use = [&] { return in_use_now(unit, source); };
     const IdleOf idle_of = [this](std::int64_t stamp) { return ages_.idle_of_stamp(stamp); };
     const BuildRemoval removal =
         remove_builds(*cache, cut->second, trash, idle_of, in_use, config_.hook);
@@ -166,7 +172,7 @@ Outcome Collector::carry_out(const Decision& decision, const RunReport& report, 
     out.text = removal.error;
     return out;
   }
-  RemovalResult removal = remove(unit, decision.action, trash, in_use);
+  RemovalResult removal = remove(unit, decision.action, trash, source);
   out.result = removal.outcome;
   out.text = std::move(removal.error);
   if (removal.outcome == Removal::Done) {
@@ -177,9 +183,14 @@ Outcome Collector::carry_out(const Decision& decision, const RunReport& report, 
 }
 
 RemovalResult Collector::remove(const Unit& unit, Action action, const Trash& trash,
-                                const InUseNow& in_use) {
+                                const RootSource& source) {
+  if (in_use_now(unit, source)) return {Removal::InUse, {}};
+  RemovalResult out{Removal::InUse, {}};
+  const InUseNow asked = [] { return false; };
   if (unit.kind != UnitKind::Module && unit.kind != UnitKind::Vcs) {
-    return remove_folder(root_, unit.path, trash, in_use, config_.hook);
+    source.if_unused(unit.path,
+                     [&] { out = remove_folder(root_, unit.path, trash, asked, config_.hook); });
+    return out;
   }
   const std::string cache_path = cache_of(unit);
   const auto cache = open_folder(root_.get(), cache_path);
@@ -187,9 +198,16 @@ RemovalResult Collector::remove(const Unit& unit, Action action, const Trash& tr
     return {Removal::Failed, printable(cache_path) + ": " + cache.error().message()};
   }
   const std::string name = unit.path.substr(cache_path.size() + 1);
-  if (unit.kind == UnitKind::Vcs) return remove_vcs(*cache, name, trash, in_use, config_.hook);
-  if (action == Action::DropZip) return remove_zip(*cache, name, in_use, config_.hook);
-  return remove_module(*cache, name, trash, in_use, config_.hook);
+  source.if_unused(cache_path, [&] {
+    if (unit.kind == UnitKind::Vcs) {
+      out = remove_vcs(*cache, name, trash, asked, config_.hook);
+    } else if (action == Action::DropZip) {
+      out = remove_zip(*cache, name, asked, config_.hook);
+    } else {
+      out = remove_module(*cache, name, trash, asked, config_.hook);
+    }
+  });
+  return out;
 }
 
 }  // namespace gobuildenv::agent::collector

@@ -31,6 +31,19 @@ class RootSource {
   /// Published volumes, pods of this node (pending ones and those with init containers running
   /// included), revisions in specs, leases.
   [[nodiscard]] virtual std::vector<Root> roots() const = 0;
+
+  /// Whether roots() has the volumes, so that their records need not be read before each unit goes.
+  [[nodiscard]] virtual bool knows_volumes() const { return false; }
+
+  /// From now on nothing more is to go in this run.
+  [[nodiscard]] virtual bool stopping() const { return false; }
+
+  /// Runs `act`, which takes the unit at `path` away, and gives whether it did: no volume uses the
+  /// unit, and none comes to use it meanwhile. `act` is quick, and asks nothing of this object.
+  virtual bool if_unused(const std::string& /*path*/, const std::function<void()>& act) const {
+    act();
+    return true;
+  }
 };
 
 /// Roots of work in progress, such as a toolchain between fetch and mount. Thread-safe.
@@ -104,8 +117,11 @@ class Collector {
   [[nodiscard]] tl::expected<RunReport, std::string> run(const RootSource& source,
                                                          const Limits& limits);
 
-  /// Sizes only, at the price of the folders that have changed.
-  [[nodiscard]] Inventory measure();
+  /// Sizes only, at the price of the folders that have changed. Uses that it sees count.
+  [[nodiscard]] Inventory measure(const std::vector<Root>& roots = {});
+
+  /// Space and inodes of the root's file system.
+  [[nodiscard]] IoResult<Disk> disk() const { return disk_of(root_); }
 
   /// A unit was used, as the agent knows from elsewhere. Saved with the next run.
   void used(const std::string& path);
@@ -115,12 +131,14 @@ class Collector {
  private:
   Collector(Config config, Fd root) : config_(std::move(config)), root_(std::move(root)) {}
   [[nodiscard]] std::vector<Root> all_roots(const RootSource& source) const;
+  [[nodiscard]] bool in_use_now(const Unit& unit, const RootSource& source) const;
   [[nodiscard]] std::error_code save_ages() const;
   [[nodiscard]] tl::expected<RunReport, std::string> examine(const std::vector<Root>& roots,
                                                              const Limits& limits, bool touch);
   Outcome carry_out(const Decision& decision, const RunReport& report, const Trash& trash,
                     const RootSource& source, const std::map<std::string, seconds>& cuts);
-  RemovalResult remove(const Unit& unit, Action action, const Trash& trash, const InUseNow& in_use);
+  RemovalResult remove(const Unit& unit, Action action, const Trash& trash,
+                       const RootSource& source);
 
   Config config_;
   Fd root_;

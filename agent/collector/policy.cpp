@@ -20,6 +20,12 @@ std::uint64_t over(std::uint64_t all, std::uint64_t free, std::uint64_t leaving,
   return after > allowed ? after - allowed : 0;
 }
 
+/// Nothing younger goes, whatever the pressure.
+seconds youngest(const Unit& unit, const Limits& limits) {
+  if (unit.kind != UnitKind::Builds) return limits.min_idle;
+  return std::max(limits.min_idle, kStampInterval + limits.longest_build);
+}
+
 /// Whether `path` is `root` or lies in it.
 bool covers(std::string_view root, std::string_view path) {
   if (!path.starts_with(root)) return false;
@@ -61,13 +67,10 @@ class Planner {
 
   void judge(std::size_t i, const std::vector<Root>& roots) {
     State& state = states_[i];
-    const seconds floor = unit(i).kind == UnitKind::Builds
-                              ? std::max(limits_.min_idle, kStampInterval + limits_.longest_build)
-                              : limits_.min_idle;
     if (const Root* root = root_of(unit(i), roots)) {
       state.stays = Reason::Rooted;
       state.detail = root->why;
-    } else if (unit(i).idle < floor) {
+    } else if (unit(i).idle < youngest(unit(i), limits_)) {
       state.stays = unit(i).incomplete ? Reason::Incomplete : Reason::RecentlyUsed;
     } else {
       state.may_go = true;
@@ -115,7 +118,7 @@ class Planner {
         take(i, Reason::Replaced);
       } else if (u.kind == UnitKind::Private) {
         take(i, Reason::Abandoned);
-      } else if (u.idle >= limits_.of(u.environment).unused_for) {
+      } else if (u.idle >= goes_after(u, limits_)) {
         take(i, Reason::Unused);
       }
     }
@@ -212,6 +215,12 @@ std::optional<std::string> Limits::error() const {
                        min_idle.count(), longest_build.count());
   }
   return std::nullopt;
+}
+
+seconds goes_after(const Unit& unit, const Limits& limits) {
+  const seconds floor = youngest(unit, limits);
+  const bool left_over = unit.kind == UnitKind::Generation || unit.kind == UnitKind::Private;
+  return left_over ? floor : std::max(floor, limits.of(unit.environment).unused_for);
 }
 
 const Root* root_of(const Unit& unit, const std::vector<Root>& roots) {

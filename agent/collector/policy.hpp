@@ -96,6 +96,9 @@ struct Plan {
 [[nodiscard]] Plan plan(const Inventory& inventory, const std::vector<Root>& roots,
                         const Limits& limits, const Disk& disk, double inflation = 0);
 
+/// The idle time from which `unit` goes by itself, though there is room.
+[[nodiscard]] seconds goes_after(const Unit& unit, const Limits& limits);
+
 /// The root that protects `unit`, or null.
 [[nodiscard]] const Root* root_of(const Unit& unit, const std::vector<Root>& roots);
 

@@ -62,6 +62,7 @@ tl::expected<void, CallError> VolumeService::publish(const PublishCall& call,
 
   const std::string cache = find_cache(*spec, context);
   bool layered = true;
+  const UnitLease parts_lease = take_lease("pods/" + spec->volume_id, *spec);
   for (int tried = 1;; ++tried) {
     const auto source =
         cache.empty() ? make_source(*spec, context) : make_cache(*spec, cache, layered);
@@ -200,12 +201,14 @@ tl::expected<VolumeService::Source, CallError> VolumeService::find_toolchain(
   }
   bool told = false;
   std::string why;
+  UnitLease lease;
   kube::StopSignal never;
   while (true) {
     const auto now = parts_.clock.now();
     const auto slice = std::min(until, now + options_.poll);
     const auto want = parts_.want(spec);
     if (want) {
+      if (!lease) lease = take_lease("toolchains/" + want->id.name(), spec);
       const ToolchainState state = parts_.toolchains.wait(*want, slice);
       if (state.kind == ToolchainState::Kind::Ready) {
         const std::string prefix = options_.root + "/";
@@ -214,6 +217,7 @@ tl::expected<VolumeService::Source, CallError> VolumeService::find_toolchain(
         }
         Source found;
         found.path = state.goroot.substr(prefix.size());
+        found.lease = std::move(lease);
         return found;
       }
       why = describe(*want, state);
@@ -237,6 +241,12 @@ tl::expected<VolumeService::Source, CallError> VolumeService::find_toolchain(
   Source none;
   none.unavailable = std::move(why);
   return none;
+}
+
+UnitLease VolumeService::take_lease(std::string folder, const VolumeSpec& spec) const {
+  if (!parts_.lease) return nullptr;
+  return parts_.lease(std::move(folder), fmt::format("volume {} of pod {}/{} is being published",
+                                                     spec.volume_id, spec.pod.ns, spec.pod.name));
 }
 
 VolumeRecord VolumeService::make_record(const VolumeSpec& spec, const Source& source) const {

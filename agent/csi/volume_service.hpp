@@ -3,6 +3,7 @@
 #include <atomic>
 #include <chrono>
 #include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <tl/expected.hpp>
@@ -33,6 +34,9 @@ struct WantError {
   std::string message;    ///< a sentence for the build's log and for Events
   bool may_pass = false;  ///< caches may not have caught up: worth asking again
 };
+/// Keeps a folder below the root from the collector until it is destroyed.
+using UnitLease = std::shared_ptr<void>;
+using TakeLease = std::function<UnitLease(std::string folder, std::string why)>;
 using WantLookup = std::function<tl::expected<ToolchainWant, WantError>(const VolumeSpec&)>;
 
 /// What happens to volumes, for Events, metrics and ages. Called on the calls' threads.
@@ -89,6 +93,8 @@ class VolumeService {
     WantLookup want;
     kube::Clock& clock;
     VolumeObserver& observer;
+    /// From before a volume's parts are looked for until its record is there. May be empty.
+    TakeLease lease = {};
     SharedCaches* caches = nullptr;  ///< null: none are shared
   };
   VolumeService(VolumeServiceOptions options, Parts parts);
@@ -106,6 +112,7 @@ class VolumeService {
   struct Source {
     std::string path;  ///< below the root
     std::string unavailable;
+    UnitLease lease;    ///< of a toolchain
     std::string cache;  ///< as in VolumeRecord
     std::string lower;
     std::string work;
@@ -122,6 +129,7 @@ class VolumeService {
   tl::expected<void, CallError> give_up_parts(const std::string& volume_id,
                                               const std::optional<VolumeRecord>& record);
   tl::expected<bool, CallError> already_there(const VolumeSpec& spec);
+  [[nodiscard]] UnitLease take_lease(std::string folder, const VolumeSpec& spec) const;
   [[nodiscard]] VolumeRecord make_record(const VolumeSpec& spec, const Source& source) const;
   /// Takes back what publish() has made so far.
   void undo(const VolumeSpec& spec);
