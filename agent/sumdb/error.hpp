@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <system_error>
 
 namespace gobuildenv::agent::sumdb {
 
@@ -16,6 +17,7 @@ struct Error {
   };
   Kind kind = Kind::Unreachable;
   std::string message;
+  std::error_code code{};  ///< of Disk: what the system said; none where the file is damaged
 };
 
 }  // namespace gobuildenv::agent::sumdb

@@ -18,8 +18,9 @@ tl::expected<std::unique_ptr<HeadStore>, Error> HeadStore::open(std::string path
   const auto note = kube::read_small_file(store->path_);
   if (!note && note.error() == std::errc::no_such_file_or_directory) return store;
   if (!note) {
-    return tl::unexpected(Error{Error::Kind::Disk, fmt::format("cannot read {}: {}", store->path_,
-                                                               note.error().message())});
+    return tl::unexpected(Error{
+        Error::Kind::Disk, fmt::format("cannot read {}: {}", store->path_, note.error().message()),
+        note.error()});
   }
   auto head = open_signed_head(*note, store->key_);
   if (!head) {
@@ -44,8 +45,8 @@ tl::expected<bool, Error> HeadStore::advance(const std::shared_ptr<const SignedH
   if (current_ != seen) return false;
   if (current_ && head.head.size <= current_->head.size) return true;
   if (const auto failed = write_durably(path_, head.note, hook_)) {
-    return tl::unexpected(
-        Error{Error::Kind::Disk, fmt::format("cannot write {}: {}", path_, failed.message())});
+    return tl::unexpected(Error{
+        Error::Kind::Disk, fmt::format("cannot write {}: {}", path_, failed.message()), failed});
   }
   current_ = std::make_shared<const SignedHead>(std::move(head));
   return true;

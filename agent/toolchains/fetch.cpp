@@ -93,7 +93,7 @@ Failure sumdb_failure(const ToolchainId& id, const sumdb::Error& error) {
                           id.name(), error.message),
               false};
     case Kind::Disk:
-      return {"DiskError", message, true};
+      return disk_failure(store_error(message, error.code));
     case Kind::Unverified:
     case Kind::Forked:
       break;
@@ -222,7 +222,11 @@ tl::expected<std::unique_ptr<sumdb::HeadStore>, Failure> open_head_store(
     return tl::unexpected(disk_failure(store_error("make folder", folder, failed)));
   }
   auto heads = sumdb::HeadStore::open(folder + "/head", key);
-  if (!heads) return tl::unexpected(Failure{"DiskError", heads.error().message, false});
+  if (!heads) {
+    Failure failure = disk_failure(store_error(heads.error().message, heads.error().code));
+    failure.may_pass = static_cast<bool>(heads.error().code);  // a damaged file stays one
+    return tl::unexpected(std::move(failure));
+  }
   return *std::move(heads);
 }
 
