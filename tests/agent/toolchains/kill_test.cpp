@@ -10,12 +10,10 @@
 #include <thread>
 
 #include "agent/remove_tree.hpp"
-#include "agent/sumdb/client.hpp"
 #include "agent/toolchains/fetch.hpp"
 #include "agent/toolchains/h1.hpp"
-#include "tests/agent/sumdb/test_database.hpp"
 #include "tests/agent/temp_folder.hpp"
-#include "tests/agent/toolchains/test_zip.hpp"
+#include "tests/agent/toolchains/file_proxy.hpp"
 
 namespace gobuildenv::agent {
 namespace {
@@ -24,29 +22,6 @@ constexpr int kKills = 500;
 constexpr int kReleases = 4;
 
 ToolchainId release(int patch) { return {{1, 22, patch}, "linux", "amd64"}; }
-
-/// A file:// proxy with a few small toolchains, and what proves their sums.
-void fill_proxy(const std::string& folder, sumdb::testing::TestDatabase& database) {
-  database.grow(300);
-  for (int patch = 0; patch < kReleases; ++patch) {
-    const auto id = release(patch);
-    const auto entries = testing::small_toolchain(goenv::to_string(id.version));
-    testing::write_file(folder + "/golang.org/toolchain/@v/" + id.module_version() + ".zip",
-                        testing::make_zip(entries));
-    database.add_module("golang.org/toolchain", id.module_version(),
-                        testing::h1_of_entries(entries));
-  }
-  const std::string base = folder + "/sumdb/sum.example";
-  testing::write_file(base + "/supported", "");
-  const testing::TempFolder memory;
-  const auto heads = sumdb::HeadStore::open(memory.path("head"), database.key());
-  for (int patch = 0; patch < kReleases; ++patch) {
-    ASSERT_TRUE(sumdb::verified_sum(database, **heads, "golang.org/toolchain",
-                                    release(patch).module_version()));
-  }
-  const auto asked = database.asked;
-  for (const std::string& path : asked) testing::write_file(base + path, *database.read(path));
-}
 
 /// What the agent does at its start: everything that is not there is fetched.
 void fetch_all(const std::string& root, const FetchOptions& options) {
@@ -71,9 +46,11 @@ TEST(Kills, NeverLeaveAPartialToolchain) {
   const bool shared_memory = ::access("/dev/shm", W_OK) == 0;
   const testing::TempFolder folder(shared_memory ? "/dev/shm" : "/tmp");
   sumdb::testing::TestDatabase database;
-  fill_proxy(folder.path("proxy"), database);
+  testing::FileProxy proxy(folder.path("proxy"), database);
+  for (int patch = 0; patch < kReleases; ++patch) proxy.add(release(patch));
+  proxy.publish();
   FetchOptions options;
-  options.proxies = {{"file://" + folder.path("proxy"), goenv::ProxyFallback::NotFound}};
+  options.proxies = {{proxy.url(), goenv::ProxyFallback::NotFound}};
   options.database = sumdb::Database{database.key(), ""};
   options.extract.threads = 2;
   const std::string root = folder.path("root");
