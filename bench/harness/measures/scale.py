@@ -44,6 +44,7 @@ def _steady(bench, plane, op, name, turn) -> None:
 
 def _restart(bench, plane, side, turn, k) -> None:
     versions, writes = plane.resource_versions(), bench.writes(plane)
+    time.sleep(5)  # the API server clears away what it made for that list of everything
     with bench.operator(side, plane, "restart") as op:
         quiet = op.wait_quiet()
         used, memory = cpu(op.pid), op.memory()
