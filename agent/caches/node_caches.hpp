@@ -1,0 +1,100 @@
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <tl/expected.hpp>
+#include <vector>
+
+#include "agent/caches/layers.hpp"
+#include "agent/csi/shared_caches.hpp"
+#include "goenv/spec.hpp"
+#include "kube/clock.hpp"
+
+namespace gobuildenv::agent {
+
+/// What the cluster says. Called on several threads.
+struct CacheLookups {
+  /// `spec.cache` of a GoBuildEnv; nothing: the namespace has none of that name. Error: not known
+  /// yet, with the reason.
+  std::function<tl::expected<std::optional<goenv::Cache>, std::string>(
+      const std::string& ns, const std::string& environment)>
+      declared;
+  /// Empty: not known.
+  std::function<std::string(const std::string& ns)> namespace_uid;
+};
+
+/// What became of one pod's cache, for the log and metrics.
+struct PromotionResult {
+  enum class Kind { Published, NothingNew, NotTrusted, Failed };
+  Kind kind = Kind::NothingNew;
+  VolumeRecord record;
+  Promotion promotion;
+  std::string why;  ///< of NotTrusted and Failed
+};
+
+struct NodeCachesOptions {
+  std::string root;  ///< absolute, resolved
+  /// Promotions whose GoBuildEnv is not known yet are looked at again this often.
+  std::chrono::seconds retry{30};
+  /// Pods' caches that wait at most; what comes then is thrown away.
+  std::size_t max_pending = 64;
+  StepHook hook;  ///< sees those of PromotionInput, and "given", "dropped"
+};
+
+/// Shared caches of a node. What trusted pods wrote waits in `<root>/promotions/<volume id>/`, with
+/// the volume's record beside it, and becomes part of a new layer in the background, one after the
+/// other, at idle priority; what waits survives a restart.
+class NodeCaches final : public SharedCaches {
+ public:
+  using Done = std::function<void(const PromotionResult&)>;
+
+  /// Makes its folders, and puts what an interrupted promotion made into the trash. `done` is
+  /// called on the background thread; something is in the trash then.
+  static tl::expected<std::unique_ptr<NodeCaches>, std::string> open(NodeCachesOptions options,
+                                                                     CacheLookups lookups,
+                                                                     kube::Clock& clock, Done done);
+  ~NodeCaches() override;
+
+  void start();
+  /// Ends within one file; what is left is done after the next start.
+  void stop();
+
+  /// One round over everything that waits, on this thread. Gives how many still wait.
+  std::size_t promote_pending();
+
+  CacheAnswer cache_of(const VolumeSpec& spec) override;
+  std::string newest(const std::string& cache) override;
+  bool wants(const VolumeRecord& record) override;
+  tl::expected<void, std::string> hand_over(const VolumeRecord& record) override;
+
+ private:
+  NodeCaches(NodeCachesOptions options, CacheLookups lookups, kube::Clock& clock, Done done,
+             Fd root, Fd queue);
+  [[nodiscard]] std::vector<std::string> pending() const;
+  /// False: it waits on.
+  bool promote_one(const std::string& volume_id);
+  PromotionResult carry_out(const VolumeRecord& record, const goenv::Cache& declared);
+  void drop(const std::string& volume_id);
+  void run();
+
+  const NodeCachesOptions options_;
+  const CacheLookups lookups_;
+  kube::Clock& clock_;
+  const Done done_;
+  const Fd root_;
+  const Fd queue_;
+  std::atomic<bool> stopping_{false};
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool more_ = true;
+  std::thread worker_;
+};
+
+}  // namespace gobuildenv::agent

@@ -1,0 +1,223 @@
+#include "agent/caches/take_builds.hpp"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <map>
+#include <set>
+
+#include "agent/caches/build_entry.hpp"
+#include "agent/caches/files.hpp"
+#include "agent/collector/text.hpp"
+
+namespace gobuildenv::agent {
+namespace {
+
+constexpr std::size_t kShards = 256;
+/// Of one output: a test binary with debug information is some tens of MB.
+constexpr std::uint64_t kMaxOutput = std::uint64_t{2} << 30U;
+
+std::string shard_of(const Sha256& sum) { return fmt::format("{:02x}", sum.front()); }
+
+struct Found {
+  BuildEntry entry;
+  std::int64_t modified = 0;
+  const Fd* cache = nullptr;
+};
+
+class Builds {
+ public:
+  explicit Builds(const TakeInput& in) : in_(in) {}
+
+  tl::expected<TakeReport, TakeError> run() {
+    if (in_.base != nullptr) {
+      if (const auto error = look(*in_.base, old_, false)) return take_error("read", ".", error);
+    }
+    for (const Fd& upper : in_.uppers) {
+      // A pod's cache that cannot be read, or that has too much, gives what was read.
+      if (const auto error = look(upper, new_, true)) report_.refuse(error.message());
+    }
+    drop_known();
+    if (new_.empty()) return report_;
+    for (std::size_t i = 0; i < kShards; ++i) {
+      auto shard = make_below(in_.next, fmt::format("{:02x}", i), kSharedFolder);
+      if (!shard) return take_error("make", fmt::format("{:02x}", i), shard.error());
+      shards_[i] = std::move(*shard);
+    }
+    for (auto& [action, found] : new_) {
+      if (stopped()) return cancelled();
+      if (auto taken = take(found); !taken) return tl::unexpected(std::move(taken.error()));
+      step(in_.hook, "taken");
+    }
+    if (report_.taken == 0) return report_;
+    if (auto kept = keep_old(); !kept) return tl::unexpected(std::move(kept.error()));
+    step(in_.hook, "linked");
+    return report_;
+  }
+
+ private:
+  using Entries = std::map<Sha256, Found>;
+
+  [[nodiscard]] bool stopped() const { return in_.stopped && in_.stopped(); }
+  static tl::unexpected<TakeError> cancelled() {
+    return take_error("go on", "with build outputs",
+                      std::make_error_code(std::errc::operation_canceled));
+  }
+
+  /// The entries of a cache; `hostile`: written by a pod.
+  std::error_code look(const Fd& cache, Entries& out, bool hostile) {
+    for (std::size_t i = 0; i < kShards; ++i) {
+      const std::string name = fmt::format("{:02x}", i);
+      const auto shard = collector::open_folder(cache.get(), name);
+      if (!shard) {
+        if (shard.error() == std::errc::no_such_file_or_directory || hostile) continue;
+        return shard.error();
+      }
+      const auto names = names_in(*shard, false);
+      if (!names) return names.error();
+      for (const std::string& file : *names) {
+        const auto action = action_of_name(file);
+        if (!action || action->front() != i) continue;
+        if (out.size() >= in_.limits.entries) {
+          return std::make_error_code(std::errc::value_too_large);
+        }
+        read_entry(*shard, name + "/" + file, file, *action, cache, out, hostile);
+      }
+    }
+    return {};
+  }
+
+  void read_entry(const Fd& shard, const std::string& path, const std::string& file,
+                  const Sha256& action, const Fd& cache, Entries& out, bool hostile) {
+    // A layer's files have a name in each layer they are part of.
+    const auto text = hostile ? read_plain(shard, file, kBuildEntrySize)
+                              : collector::read_at(shard.get(), file, kBuildEntrySize);
+    const auto entry = text ? parse_build_entry(*text) : std::nullopt;
+    if (!entry || entry->action != action || entry->size > kMaxOutput) {
+      report_.refuse(fmt::format("{} is no build entry", collector::printable(path)));
+      return;
+    }
+    Found found{*entry, 0, &cache};
+    if (!hostile) {
+      const auto stat = collector::stat_at(shard.get(), file.c_str());
+      if (stat) found.modified = stat->modified;
+    }
+    out.insert_or_assign(action, found);
+  }
+
+  void drop_known() {
+    std::erase_if(new_, [this](const auto& item) {
+      const auto old = old_.find(item.first);
+      return old != old_.end() && old->second.entry.output == item.second.entry.output;
+    });
+  }
+
+  /// Copies an output and writes its entry.
+  tl::expected<void, TakeError> take(const Found& found) {
+    const BuildEntry& entry = found.entry;
+    const std::string output = hex(entry.output) + "-d";
+    const std::string path = shard_of(entry.output) + "/" + output;
+    if (!outputs_.contains(entry.output)) {
+      if (report_.bytes + entry.size > in_.limits.bytes) {
+        report_.refuse(fmt::format("{} has no room", path));
+        return {};
+      }
+      const auto had = link_output(entry.output, output);
+      if (!had) return tl::unexpected(had.error());
+      if (!*had) {
+        const auto copied = copy_output(*found.cache, path, output, entry);
+        if (!copied) return tl::unexpected(copied.error());
+        if (!*copied) return {};
+      }
+      outputs_.insert(entry.output);
+      report_.bytes += entry.size;
+    }
+    const std::string name = hex(entry.action) + "-a";
+    if (const auto error = write_new(shard(entry.action), name, to_line(entry), kSharedFile)) {
+      return take_error("write", name, error);
+    }
+    ++report_.taken;
+    taken_.insert(entry.action);
+    return {};
+  }
+
+  /// The output from the base; false: the base has none.
+  tl::expected<bool, TakeError> link_output(const Sha256& sum, const std::string& name) {
+    if (in_.base == nullptr) return false;
+    const auto from = collector::open_folder(in_.base->get(), shard_of(sum));
+    if (!from) return false;
+    const auto error = link_file(*from, shard(sum), name);
+    if (!error) return true;
+    if (error == std::errc::no_such_file_or_directory) return false;
+    return take_error("link", name, error);
+  }
+
+  /// False: it is not what its name says.
+  tl::expected<bool, TakeError> copy_output(const Fd& cache, const std::string& path,
+                                            const std::string& name, const BuildEntry& entry) {
+    const auto file = open_plain(cache, path, kMaxOutput);
+    if (!file || file->size != entry.size) {
+      report_.refuse(fmt::format("{} is missing, or no file of its size", path));
+      return false;
+    }
+    const auto sum = copy_plain(*file, shard(entry.output), name, kSharedFile);
+    if (sum && *sum == entry.output) return true;
+    ::unlinkat(shard(entry.output).get(), name.c_str(), 0);
+    if (!sum && sum.error() != std::errc::device_or_resource_busy) {
+      return take_error("copy", path, sum.error());
+    }
+    report_.refuse(fmt::format("{} has another content than its name says", path));
+    return false;
+  }
+
+  tl::expected<void, TakeError> keep_old() {
+    std::vector<const Found*> order;
+    order.reserve(old_.size());
+    for (const auto& [action, found] : old_) {
+      if (!taken_.contains(action)) order.push_back(&found);
+    }
+    std::stable_sort(order.begin(), order.end(),
+                     [](const Found* a, const Found* b) { return a->modified > b->modified; });
+    for (const Found* found : order) {
+      if (stopped()) return cancelled();
+      const BuildEntry& entry = found->entry;
+      if (!outputs_.contains(entry.output)) {
+        if (report_.bytes + entry.size > in_.limits.bytes) {
+          ++report_.dropped;
+          continue;
+        }
+        const auto had = link_output(entry.output, hex(entry.output) + "-d");
+        if (!had) return tl::unexpected(had.error());
+        if (!*had) continue;
+        outputs_.insert(entry.output);
+        report_.bytes += entry.size;
+      }
+      const std::string name = hex(entry.action) + "-a";
+      const auto from = collector::open_folder(in_.base->get(), shard_of(entry.action));
+      if (!from) return take_error("open", shard_of(entry.action), from.error());
+      if (const auto error = link_file(*from, shard(entry.action), name)) {
+        return take_error("link", name, error);
+      }
+      ++report_.kept;
+    }
+    return {};
+  }
+
+  const Fd& shard(const Sha256& sum) const { return shards_[sum.front()]; }
+
+  const TakeInput& in_;
+  TakeReport report_;
+  Entries old_;
+  Entries new_;
+  std::set<Sha256> outputs_;
+  std::set<Sha256> taken_;
+  std::array<Fd, kShards> shards_;
+};
+
+}  // namespace
+
+tl::expected<TakeReport, TakeError> take_builds(const TakeInput& in) { return Builds(in).run(); }
+
+}  // namespace gobuildenv::agent

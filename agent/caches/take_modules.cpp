@@ -1,0 +1,270 @@
+#include "agent/caches/take_modules.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <utility>
+
+#include "agent/caches/files.hpp"
+#include "agent/caches/module_files.hpp"
+#include "agent/caches/module_name.hpp"
+#include "agent/caches/module_zip.hpp"
+#include "agent/collector/text.hpp"
+#include "agent/collector/trash.hpp"
+
+namespace gobuildenv::agent {
+namespace {
+
+constexpr std::uint64_t kMaxInfo = std::uint64_t{64} << 10U;
+/// golang.org/x/mod/zip: MaxGoMod and MaxZipFile.
+constexpr std::uint64_t kMaxMod = std::uint64_t{16} << 20U;
+constexpr std::uint64_t kMaxZip = std::uint64_t{500} << 20U;
+/// "h1:" and 44 characters; a newline at the end is let pass.
+constexpr std::uint64_t kMaxZipHash = 64;
+
+bool is_info_of(const std::string& text, const std::string& version) {
+  const auto info = nlohmann::json::parse(text, nullptr, false);
+  if (!info.is_object()) return false;
+  const auto found = info.find("Version");
+  return found != info.end() && found->is_string() && *found == version;
+}
+
+/// "a/b@v1" → "a", "b@v1"
+std::pair<std::string, std::string> split(const std::string& name) {
+  const auto slash = name.rfind('/');
+  if (slash == std::string::npos) return {{}, name};
+  return {name.substr(0, slash), name.substr(slash + 1)};
+}
+
+class Modules {
+ public:
+  explicit Modules(const TakeInput& in) : in_(in) {}
+
+  tl::expected<TakeReport, TakeError> run() {
+    if (in_.base != nullptr) {
+      if (const auto error = list_modules(*in_.base, old_, in_.limits.entries)) {
+        return take_error("read", "the layer below", error);
+      }
+    }
+    for (const Fd& upper : in_.uppers) {
+      if (const auto error = list_modules(upper, new_, in_.limits.entries)) {
+        report_.refuse(error.message());
+      }
+    }
+    drop_known();
+    if (new_.empty()) return report_;
+    for (const auto& [name, module] : new_) {
+      if (stopped()) return cancelled();
+      if (auto taken = take(name, module); !taken) return tl::unexpected(std::move(taken.error()));
+      step(in_.hook, "taken");
+    }
+    if (report_.taken == 0) return report_;
+    if (auto kept = keep_old(); !kept) return tl::unexpected(std::move(kept.error()));
+    step(in_.hook, "linked");
+    return report_;
+  }
+
+ private:
+  using Taken = tl::expected<void, TakeError>;
+
+  [[nodiscard]] bool stopped() const { return in_.stopped && in_.stopped(); }
+  static tl::unexpected<TakeError> cancelled() {
+    return take_error("go on", "with modules", std::make_error_code(std::errc::operation_canceled));
+  }
+
+  void drop_known() {
+    std::erase_if(new_, [this](const auto& item) {
+      const auto old = old_.find(item.first);
+      if (old == old_.end()) return false;
+      const ModuleFiles& had = old->second;
+      const ModuleFiles& has = item.second;
+      return had.complete() || (!has.complete() && (had.info || !has.info));
+    });
+  }
+
+  /// A file's copy in the folder of the module in the next layer. False: it was refused.
+  tl::expected<std::optional<Sha256>, TakeError> copy(const ModuleFiles& module, const Fd& to,
+                                                      const std::string& name,
+                                                      std::uint64_t limit) {
+    const auto file = open_plain(*module.cache, module.folder() + "/" + name, limit);
+    if (!file) {
+      report_.refuse(fmt::format("{}/{}: {}", module.path, name, file.error().message()));
+      return std::optional<Sha256>();
+    }
+    const auto sum = copy_plain(*file, to, name, kSharedFile);
+    if (sum) {
+      report_.bytes += file->size;
+      return std::optional<Sha256>(*sum);
+    }
+    ::unlinkat(to.get(), name.c_str(), 0);
+    if (sum.error() != std::errc::device_or_resource_busy) {
+      return take_error("copy", name, sum.error());
+    }
+    report_.refuse(fmt::format("{}/{} was written to", module.path, name));
+    return std::optional<Sha256>();
+  }
+
+  Taken take(const std::string& name, const ModuleFiles& module) {
+    if (report_.bytes >= in_.limits.bytes) {
+      report_.refuse(fmt::format("{} has no room", name));
+      return {};
+    }
+    const auto versions = make_below(in_.next, module.folder(), kSharedFolder);
+    if (!versions) return take_error("make", module.folder(), versions.error());
+    const auto mod = copy(module, *versions, module.version + ".mod", kMaxMod);
+    if (!mod) return tl::unexpected(mod.error());
+    if (!*mod) return {};
+    if (module.info) {
+      if (auto info = take_info(module, *versions); !info) return info;
+    }
+    if (module.complete()) {
+      const auto whole = take_zip(name, module, *versions, **mod);
+      if (!whole) return tl::unexpected(whole.error());
+      if (!*whole) {
+        // What is wrong with one file of it says nothing good of the others.
+        for (const char* suffix : {".mod", ".info"}) {
+          ::unlinkat(versions->get(), (module.version + suffix).c_str(), 0);
+        }
+        return {};
+      }
+    }
+    ++report_.taken;
+    taken_.insert(name);
+    return {};
+  }
+
+  Taken take_info(const ModuleFiles& module, const Fd& to) {
+    const std::string name = module.version + ".info";
+    const auto text = read_plain(*module.cache, module.folder() + "/" + name, kMaxInfo);
+    if (!text || !is_info_of(*text, *unescape_version(module.version))) {
+      report_.refuse(fmt::format("{}/{} says nothing of its version", module.path, name));
+      return {};
+    }
+    if (const auto error = write_new(to, name, *text, kSharedFile)) {
+      return take_error("write", name, error);
+    }
+    return {};
+  }
+
+  /// Copies and extracts; false: refused, and nothing of it is there.
+  tl::expected<bool, TakeError> take_zip(const std::string& name, const ModuleFiles& module,
+                                         const Fd& to, const Sha256& mod) {
+    const std::string zip = module.version + ".zip";
+    const auto claimed =
+        read_plain(*module.cache, module.folder() + "/" + module.version + ".ziphash", kMaxZipHash);
+    if (!claimed) {
+      report_.refuse(fmt::format("{}: its ziphash: {}", name, claimed.error().message()));
+      return false;
+    }
+    const auto copied = copy(module, to, zip, kMaxZip);
+    if (!copied) return tl::unexpected(copied.error());
+    if (!*copied) return false;
+    auto done = extract(name, module, to, zip, *claimed, mod);
+    if (done && *done) return done;
+    ::unlinkat(to.get(), zip.c_str(), 0);
+    return done;
+  }
+
+  tl::expected<bool, TakeError> extract(const std::string& name, const ModuleFiles& module,
+                                        const Fd& to, const std::string& zip,
+                                        const std::string& claimed, const Sha256& mod) {
+    // The copy is read, which no pod can reach.
+    const auto archive = collector::open_beneath(to.get(), zip, O_RDONLY | O_NOFOLLOW);
+    if (!archive) return take_error("open", zip, archive.error());
+    const std::string work = collector::random_name();
+    const auto folder = make_below(in_.scratch, work, 0700);
+    if (!folder) return take_error("make", work, folder.error());
+    const std::string prefix =
+        *unescape_module_path(module.path) + "@" + *unescape_version(module.version) + "/";
+    const auto made = extract_module(archive->get(), prefix, *folder, in_.stopped);
+    std::string problem;
+    if (!made) {
+      if (made.error().disk) return take_error("extract", name, made.error().disk);
+      problem = made.error().message;
+    } else if (made->h1 != claimed.substr(0, claimed.find('\n'))) {
+      problem = "its zip is not what its ziphash says";
+    } else if (made->go_mod && *made->go_mod != mod) {
+      problem = "its .mod is not the go.mod in its zip";
+    }
+    if (!problem.empty()) {
+      report_.refuse(fmt::format("{}: {}", name, collector::printable(problem)));
+      return false;
+    }
+    const std::string ziphash = module.version + ".ziphash";
+    if (const auto error = write_new(to, ziphash, made->h1, kSharedFile)) {
+      return take_error("write", ziphash, error);
+    }
+    const auto [parent, last] = split(name);
+    const auto place = make_below(in_.next, parent, kSharedFolder);
+    if (!place) return take_error("make", parent, place.error());
+    if (::renameat(in_.scratch.get(), work.c_str(), place->get(), last.c_str()) != 0) {
+      return take_error("place", name, collector::last_error());
+    }
+    report_.bytes += made->bytes;
+    return true;
+  }
+
+  Taken keep_old() {
+    std::vector<const ModuleFiles*> order;
+    for (const auto& [name, module] : old_) {
+      if (!taken_.contains(name)) order.push_back(&module);
+    }
+    std::stable_sort(order.begin(), order.end(),
+                     [](const auto* a, const auto* b) { return a->modified > b->modified; });
+    for (const ModuleFiles* module : order) {
+      if (stopped()) return cancelled();
+      if (report_.bytes >= in_.limits.bytes) {
+        ++report_.dropped;
+        continue;
+      }
+      if (auto kept = keep(*module); !kept) return kept;
+      ++report_.kept;
+    }
+    return {};
+  }
+
+  Taken keep(const ModuleFiles& module) {
+    const std::string name = module.extracted();
+    const auto from = collector::open_folder(in_.base->get(), module.folder());
+    const auto to = make_below(in_.next, module.folder(), kSharedFolder);
+    if (!from || !to) return take_error("open", name, from ? to.error() : from.error());
+    for (const auto& [there, suffix] : {std::pair{module.mod, ".mod"},
+                                        {module.info, ".info"},
+                                        {module.zip, ".zip"},
+                                        {module.ziphash, ".ziphash"}}) {
+      if (!there) continue;
+      if (const auto error = link_file(*from, *to, module.version + suffix)) {
+        return take_error("link", name + suffix, error);
+      }
+      if (const auto stat = collector::stat_at(to->get(), (module.version + suffix).c_str())) {
+        report_.bytes += stat->bytes;
+      }
+    }
+    if (!module.complete()) return {};
+    const auto [parent, last] = split(name);
+    const auto source = collector::open_folder(in_.base->get(), parent.empty() ? "." : parent);
+    const auto target = make_below(in_.next, parent, kSharedFolder);
+    if (!source || !target)
+      return take_error("open", name, source ? target.error() : source.error());
+    if (const auto error = link_tree(*source, *target, last, report_.bytes)) {
+      return take_error("link", name, error);
+    }
+    return {};
+  }
+
+  const TakeInput& in_;
+  TakeReport report_;
+  ModuleList old_;
+  ModuleList new_;
+  std::set<std::string> taken_;
+};
+
+}  // namespace
+
+tl::expected<TakeReport, TakeError> take_modules(const TakeInput& in) { return Modules(in).run(); }
+
+}  // namespace gobuildenv::agent
