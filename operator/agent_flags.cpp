@@ -1,5 +1,6 @@
 #include "operator/agent_flags.hpp"
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -8,6 +9,7 @@
 #include <utility>
 
 #include "agent/toolchains/toolchain_id.hpp"
+#include "crds/scalars.hpp"
 #include "goenv/proxy_list.hpp"
 
 namespace gobuildenv::cli {
@@ -54,6 +56,20 @@ tl::expected<std::vector<goenv::Proxy>, std::string> agent_proxies(const AgentFl
   std::erase_if(*proxies,
                 [](const goenv::Proxy& p) { return p.url == "direct" || p.url == "off"; });
   return proxies;
+}
+
+tl::expected<agent::TriggerOptions, std::string> agent_triggers(const AgentFlags& flags) {
+  const auto interval = crds::parse_duration(flags.collect_interval);
+  if (!interval || interval->count() < 1) {
+    return tl::unexpected("--collect-interval: \"" + flags.collect_interval +
+                          "\" is no duration of a second or more; write it like 5m");
+  }
+  agent::TriggerOptions out;
+  out.interval = *interval;
+  out.disk_check = std::min(out.disk_check, out.interval);
+  out.measure_after = std::min(out.measure_after, out.interval);
+  out.settle = std::min(out.settle, out.interval);
+  return out;
 }
 
 }  // namespace gobuildenv::cli

@@ -1,12 +1,16 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <tl/expected.hpp>
 #include <vector>
 
+#include "agent/collector/trash_emptier.hpp"
+#include "agent/node/collection_triggers.hpp"
 #include "goenv/spec.hpp"
 #include "operator/exit_code.hpp"
+#include "operator/limit_flags.hpp"
 
 namespace gobuildenv::cli {
 
@@ -23,6 +27,10 @@ struct AgentFlags {
   std::string proxies_netrc;
   std::string sum_db;
   unsigned parallel_fetches = 3;
+
+  std::string collect_interval = "5m";
+  LimitFlags limits;
+  std::uint64_t delete_rate = agent::collector::TrashEmptier::kDefaultRate;
 
   std::string kubeconfig;
   std::string context;
@@ -42,6 +50,9 @@ std::string goproxy_of(std::string_view go_env);
 /// sentence with the fix.
 tl::expected<std::vector<goenv::Proxy>, std::string> agent_proxies(const AgentFlags& flags,
                                                                    const std::string& root);
+
+/// --collect-interval: the other times follow it. Error: a sentence with the fix.
+tl::expected<agent::TriggerOptions, std::string> agent_triggers(const AgentFlags& flags);
 
 /// Runs the agent until it is told to stop.
 ExitCode run_agent(const AgentFlags& flags);

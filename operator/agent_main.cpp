@@ -62,6 +62,15 @@ void add_flags(CLI::App& app, AgentFlags& flags) {
   modules(app.add_option("--parallel-fetches", flags.parallel_fetches, "toolchains at once")
               ->check(CLI::Range(1, 16)));
 
+  const char* collection = "Collection";
+  app.add_option("--collect-interval", flags.collect_interval,
+                 "between runs of the collector; the disk is looked at more often")
+      ->group(collection);
+  gobuildenv::cli::add_limit_flags(app, flags.limits, collection);
+  app.add_option("--delete-rate", flags.delete_rate,
+                 "files a second that are deleted in the background; 0: as fast as it goes")
+      ->group(collection);
+
   const auto cluster = [](auto* option) { option->group("Cluster"); };
   cluster(app.add_option("--kubeconfig", flags.kubeconfig,
                          "kubeconfig file; else $KUBECONFIG, the pod's own, ~/.kube/config"));

@@ -148,6 +148,10 @@ ExitCode run(const AgentFlags& flags) {
   if (!kubelet_dir) return fail(ExitCode::Input, kubelet_dir.error());
   auto fetch = fetch_options(flags, *root);
   if (!fetch) return fail(ExitCode::Input, fetch.error());
+  const auto triggers = agent_triggers(flags);
+  if (!triggers) return fail(ExitCode::Usage, triggers.error());
+  auto limits = apply_limits(flags.limits, {});
+  if (!limits) return fail(ExitCode::Usage, limits.error());
 
   kube::RealClock clock;
   const kube::Random random = kube::make_random();
@@ -189,6 +193,9 @@ ExitCode run(const AgentFlags& flags) {
   options.socket = flags.csi_socket;
   options.pod_name = environment("POD_NAME");
   options.volume_wait = std::chrono::seconds(flags.volume_wait_seconds);
+  options.collect = *triggers;
+  options.limits = std::move(*limits);
+  options.delete_rate = flags.delete_rate;
   auto node = agent::NodeAgent::open(std::move(options),
                                      {*provider, clock, metrics, random, cluster->client.get()});
   if (!node) return fail(ExitCode::Input, node.error());

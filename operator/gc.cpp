@@ -1,18 +1,25 @@
+#include <fcntl.h>
+#include <fmt/chrono.h>
 #include <fmt/format.h>
+#include <sys/file.h>
 
 #include <CLI/CLI.hpp>
-#include <algorithm>
+#include <cerrno>
 #include <cstdint>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "agent/collector/agent_facts.hpp"
 #include "agent/collector/collector.hpp"
 #include "agent/collector/text.hpp"
-#include "crds/scalars.hpp"
+#include "agent/unique_fd.hpp"
+#include "kube/files.hpp"
 #include "operator/command.hpp"
 #include "operator/documents.hpp"
+#include "operator/limit_flags.hpp"
 #include "operator/offline_flags.hpp"
 
 namespace gobuildenv::cli {
@@ -22,36 +29,56 @@ namespace {
 namespace gc = agent::collector;
 using Json = nlohmann::ordered_json;
 
+constexpr std::size_t kMaxFacts = std::size_t{16} << 20U;
+
 struct Flags {
   bool dry_run = false;
+  bool ignore_agent = false;
   std::string root = "/var/lib/gobuildenv";
-  std::string unused_for = "168h";
-  std::string max_size = "20Gi";
-  unsigned high = gc::Limits().high_percent;
-  unsigned low = gc::Limits().low_percent;
-  std::string order = "gdsf";
+  LimitFlags limits;
   std::string output = "text";
 };
 
-tl::expected<gc::Limits, std::string> limits_of(const Flags& flags) {
-  gc::Limits out;
-  const auto unused_for = crds::parse_duration(flags.unused_for);
-  if (!unused_for) {
-    return tl::unexpected(fmt::format(
-        "--unused-for: \"{}\" is no duration; write it like 168h or 30m", flags.unused_for));
+/// What the agent of this root has left for us.
+struct Agent {
+  std::optional<gc::AgentFacts> facts;
+  bool running = false;
+};
+
+/// Whether an agent holds the root: agent/node/root_lock.hpp.
+bool is_running(const std::string& root) {
+  const agent::UniqueFd file(
+      ::open((root + "/agent.lock").c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+  return file && ::flock(file.get(), LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+}
+
+Agent look_for_agent(const Flags& flags) {
+  Agent out;
+  if (flags.ignore_agent) return out;
+  out.running = is_running(flags.root);
+  const std::string path = flags.root + "/" + std::string(gc::kFactsFile);
+  const auto text = kube::read_small_file(path, kMaxFacts);
+  if (!text) return out;
+  auto facts = gc::parse_agent_facts(*text);
+  if (facts) {
+    out.facts = std::move(*facts);
+  } else {
+    complain("gc", path + ": " + facts.error());
   }
-  const auto max_size = crds::parse_quantity(flags.max_size);
-  if (!max_size) {
-    return tl::unexpected(
-        fmt::format("--max-size: \"{}\" is no size; write it like 20Gi", flags.max_size));
-  }
-  out.node = {.unused_for = *unused_for, .max_bytes = static_cast<std::uint64_t>(*max_size)};
-  out.high_percent = flags.high;
-  out.low_percent = flags.low;
-  out.order =
-      flags.order == "gdsf" ? gc::Order::GreedyDualSizeFrequency : gc::Order::LeastRecentlyUsed;
-  if (auto error = out.error()) return tl::unexpected("--high, --low: " + *error);
   return out;
+}
+
+std::string about(const Agent& agent) {
+  if (!agent.facts) {
+    return "The node agent has left no limits and roots: these are the defaults, and only "
+           "published\n"
+           "volumes are known to be needed.\n";
+  }
+  const auto& facts = *agent.facts;
+  return fmt::format("By the node agent's limits and {} roots of {}Z; the agent is {}.\n",
+                     facts.roots.size(),
+                     fmt::format("{:%Y-%m-%dT%H:%M:%S}", fmt::gmtime(facts.written_at)),
+                     agent.running ? "running" : "not running");
 }
 
 const char* word(gc::Action action) {
@@ -78,12 +105,14 @@ std::string line(const gc::Decision& decision, const gc::RunReport& report,
                      gc::explain(decision, report.inventory, limits, report.disk));
 }
 
-std::string as_text(const Flags& flags, const gc::RunReport& report, const gc::Limits& limits) {
+std::string as_text(const Flags& flags, const Agent& agent, const gc::RunReport& report,
+                    const gc::Limits& limits) {
   const gc::Disk& disk = report.disk;
   std::string out =
-      fmt::format("{}: {} of {} free, {} units\n\n", flags.root, gc::size_text(disk.bytes_free),
+      fmt::format("{}: {} of {} free, {} units\n", flags.root, gc::size_text(disk.bytes_free),
                   gc::size_text(disk.bytes), report.inventory.units.size());
-  out += fmt::format("Would go, in this order: {}\n", report.plan.steps.empty() ? "nothing" : "");
+  if (!flags.ignore_agent) out += about(agent);
+  out += fmt::format("\nWould go, in this order: {}\n", report.plan.steps.empty() ? "nothing" : "");
   for (const auto& step : report.plan.steps) out += line(step, report, limits);
   out += fmt::format("\nStays: {}\n", report.plan.stays.empty() ? "nothing" : "");
   for (const auto& stay : report.plan.stays) out += line(stay, report, limits);
@@ -113,7 +142,16 @@ Json as_json(const gc::Decision& decision, const gc::RunReport& report, const gc
           {"why", gc::explain(decision, report.inventory, limits, report.disk)}};
 }
 
-std::string as_json(const gc::RunReport& report, const gc::Limits& limits) {
+Json as_json(const Agent& agent) {
+  if (!agent.facts) return nullptr;
+  Json roots = Json::array();
+  for (const gc::Root& root : agent.facts->roots) {
+    roots.push_back({{"path", gc::printable(root.path)}, {"why", gc::printable(root.why)}});
+  }
+  return {{"running", agent.running}, {"writtenAt", agent.facts->written_at}, {"roots", roots}};
+}
+
+std::string as_json(const Agent& agent, const gc::RunReport& report, const gc::Limits& limits) {
   Json goes = Json::array();
   for (const auto& step : report.plan.steps) goes.push_back(as_json(step, report, limits));
   Json stays = Json::array();
@@ -134,6 +172,7 @@ std::string as_json(const gc::RunReport& report, const gc::Limits& limits) {
       {"planned", {{"bytes", report.plan.planned.bytes}, {"inodes", report.plan.planned.inodes}}},
       {"trash",
        {{"bytes", report.inventory.trash.bytes}, {"inodes", report.inventory.trash.inodes}}},
+      {"agent", as_json(agent)},
       {"shortOfSpace", report.plan.short_of_space}};
   return out.dump();
 }
@@ -145,7 +184,8 @@ ExitCode run(const Flags& flags) {
              "add --dry-run to see what would go and why");
     return ExitCode::Usage;
   }
-  const auto limits = limits_of(flags);
+  const Agent agent = look_for_agent(flags);
+  const auto limits = apply_limits(flags.limits, agent.facts ? agent.facts->limits : gc::Limits());
   if (!limits) {
     complain("gc", limits.error());
     return ExitCode::Usage;
@@ -155,7 +195,8 @@ ExitCode run(const Flags& flags) {
     complain("gc", collector.error());
     return ExitCode::Input;
   }
-  const auto report = collector->dry_run({}, *limits);
+  const auto report =
+      collector->dry_run(agent.facts ? agent.facts->roots : std::vector<gc::Root>(), *limits);
   if (!report) {
     complain("gc", report.error());
     return ExitCode::Input;
@@ -167,9 +208,9 @@ ExitCode run(const Flags& flags) {
   }
   std::string text;
   if (flags.output == "text") {
-    text = as_text(flags, *report, *limits);
+    text = as_text(flags, agent, *report, *limits);
   } else {
-    const auto printed = print_documents({as_json(*report, *limits)}, flags.output);
+    const auto printed = print_documents({as_json(agent, *report, *limits)}, flags.output);
     if (!printed) throw std::runtime_error(printed.error());
     text = *printed;
   }
@@ -184,26 +225,18 @@ void add_gc_command(CLI::App& app, ExitCode& exit) {
   CLI::App* command = app.add_subcommand(
       "gc",
       "Show what the node agent's collector would remove, what stays, and why.\n"
-      "  gobuildenv gc --dry-run                            on a node, with the defaults\n"
+      "  gobuildenv gc --dry-run                            on a node, as its agent would\n"
       "  gobuildenv gc --dry-run --root DIR -o json         of another folder, for scripts\n"
       "  gobuildenv gc --dry-run --high 50 --low 40         what if the disk had less room\n"
-      "Nothing is changed. Roots are the published volumes; the agent also knows the pods that\n"
-      "wait and the environments' revisions, so it keeps at least what is shown as kept.\n"
+      "Nothing is changed. Limits, and what pods and GoBuildEnvs need, are those that the agent\n"
+      "wrote last to collector.json in its folder; published volumes are read from theirs.\n"
       "Exit: 0 shown; 1 space is short even when all of it goes; 2 wrong usage; 3 the folder\n"
       "cannot be read.");
   command->add_flag("--dry-run", flags->dry_run, "only show; required");
   command->add_option("--root", flags->root, "the agent's folder")->capture_default_str();
-  command->add_option("--unused-for", flags->unused_for, "keep what was used within this time")
-      ->capture_default_str();
-  command->add_option("--max-size", flags->max_size, "of all caches of one environment")
-      ->capture_default_str();
-  command->add_option("--high", flags->high, "percent of the disk from which space is made")
-      ->capture_default_str();
-  command->add_option("--low", flags->low, "percent down to which space is made")
-      ->capture_default_str();
-  command->add_option("--order", flags->order, "which go first: lru or gdsf")
-      ->check(CLI::IsMember({"lru", "gdsf"}))
-      ->capture_default_str();
+  command->add_flag("--ignore-agent", flags->ignore_agent,
+                    "by the defaults and published volumes alone");
+  add_limit_flags(*command, flags->limits, "Limits");
   command->add_option("-o,--output", flags->output, "text, json or yaml")
       ->check(CLI::IsMember({"text", "json", "yaml"}))
       ->capture_default_str();

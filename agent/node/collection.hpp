@@ -61,6 +61,8 @@ class ClusterNeeds {
   ClusterNeeds(const ClusterNeeds&) = delete;
   ClusterNeeds& operator=(const ClusterNeeds&) = delete;
 
+  /// Whether it has been listed; there are no runs before.
+  [[nodiscard]] virtual bool known() const = 0;
   /// Before each run, on the collector's thread; may ask the API server.
   virtual void refresh() = 0;
   /// Revisions in specs, and pods of this node whose volumes are not in `records` yet. Cheap.

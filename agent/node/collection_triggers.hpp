@@ -26,15 +26,16 @@ struct TriggerOptions {
 struct TriggerState {
   kube::Clock::TimePoint started{};
   std::optional<kube::Clock::TimePoint> last_run;   ///< its end
-  std::optional<kube::Clock::TimePoint> last_look;  ///< run or measurement, its end
+  std::optional<kube::Clock::TimePoint> last_look;  ///< of a run or a measurement, its end
   std::optional<kube::Clock::TimePoint> last_disk_check;
-  /// When the first unit that no root protects will have reached its age.
+  /// When the first unit that no root protects reaches its age.
   std::optional<kube::Clock::TimePoint> due;
-  bool changed = false;  ///< since the last look
-  bool changed_since_run = false;
-  bool volumes = false;       ///< some are published: caches are being used
-  bool over_high = false;     ///< at the last check of the disk
-  bool run_was_vain = false;  ///< the last run gave nothing back
+  bool ready = true;               ///< the cluster's roots are known; no run before
+  bool changed = false;            ///< since the last look began
+  bool changed_since_run = false;  ///< since the last run began
+  bool volumes = false;            ///< some are published: caches are being used
+  bool over_high = false;          ///< at the last check of the disk
+  bool run_was_vain = false;       ///< the last run gave nothing back
 };
 
 struct Turn {

@@ -58,6 +58,11 @@ tl::expected<kube::Decoded<EnvironmentRecord>, std::string> decode_environment(
       add(record->prefetch, status.toolchain.version);
       add(record->prefetch, spec->toolchain.version);
     }
+    const goenv::Cache& cache = spec->cache;
+    if (cache.modules != goenv::CacheScope::Pod || cache.build != goenv::CacheScope::Pod) {
+      record->retention = {.unused_for = cache.unused_for,
+                           .max_bytes = static_cast<std::uint64_t>(cache.max_size_bytes)};
+    }
     for (const goenv::ToolchainSum& sum : spec->toolchain.sums) {
       if (sum.os == platform.os && sum.arch == platform.arch) record->pinned = sum.sum;
     }

@@ -1,11 +1,13 @@
 #pragma once
 
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <tl/expected.hpp>
 #include <vector>
 
+#include "agent/collector/policy.hpp"
 #include "agent/csi/volume_service.hpp"
 #include "goenv/version.hpp"
 #include "kube/decoded.hpp"
@@ -22,6 +24,8 @@ struct EnvironmentRecord {
   /// `spec.toolchain.sums` for this node's platform: the h1 that the toolchain must have. Empty:
   /// the checksum database says.
   std::string pinned;
+  /// `spec.cache.retention`, where it shares caches between pods.
+  std::optional<collector::Retention> retention;
 };
 
 /// The platform of the machine this runs on, in Go's words.

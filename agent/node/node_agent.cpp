@@ -19,6 +19,8 @@
 #include "agent/csi/recover_volumes.hpp"
 #include "agent/csi/volume_registry.hpp"
 #include "agent/csi/volume_service.hpp"
+#include "agent/node/cluster_view.hpp"
+#include "agent/node/collection.hpp"
 #include "agent/node/environment_record.hpp"
 #include "agent/node/volume_reporter.hpp"
 #include "goenv/names.hpp"
@@ -67,11 +69,16 @@ kube::InformerOptions watch_environments() {
 /// The parts that need a cluster.
 struct ClusterSide {
   ClusterSide(kube::Client& client_in, NodeAgentEdges& edges, const NodeAgentOptions& options,
-              const NodePlatform& platform)
+              const NodePlatform& platform, std::function<void()> changed)
       : client(client_in),
         environments(
             {client, edges.clock, edges.random, &edges.metrics}, watch_environments(),
             [platform](std::string_view json) { return decode_environment(json, platform); }),
+        pods({client, edges.clock, edges.random, &edges.metrics}, watch_pods_of(options.node_name),
+             decode_pod),
+        view(
+            options.root, platform, environments, pods,
+            [this](const std::string& ns) { return namespace_uid(ns); }, std::move(changed)),
         events(client, event_options(options), edges.clock, edges.random) {}
 
   static kube::EventRecorderOptions event_options(const NodeAgentOptions& options) {
@@ -92,6 +99,8 @@ struct ClusterSide {
 
   kube::Client& client;
   kube::Informer<EnvironmentRecord> environments;
+  kube::Informer<PodRecord> pods;
+  ClusterView view;
   kube::EventWriter events;
 };
 
@@ -121,10 +130,16 @@ struct NodeAgent::Impl {
     if (!recovered) return tl::unexpected(recovered.error());
     for (const std::string& note : recovered->notes) spdlog::warn("{}", note);
     mounter = make_kernel_mounter(options.root, pods_dir);
-    if (edges.client != nullptr) cluster.emplace(*edges.client, edges, options, platform);
-    reporter.emplace(cluster ? &cluster->events : nullptr, edges.metrics, *registry, [this] {
-      if (emptier) emptier->wake();
-    });
+    if (edges.client != nullptr) {
+      cluster.emplace(*edges.client, edges, options, platform, [this] { collection->changed(); });
+    }
+    if (auto opened_collection = open_collection(); !opened_collection) return opened_collection;
+    reporter.emplace(cluster ? &cluster->events : nullptr, edges.metrics, *registry,
+                     [this](const VolumeRecord& record) {
+                       collection->used(record.unit());
+                       collection->changed();
+                       emptier->wake();
+                     });
     VolumeServiceOptions service_options;
     service_options.root = options.root;
     service_options.pods_dir = pods_dir;
@@ -132,8 +147,29 @@ struct NodeAgent::Impl {
     volumes.emplace(std::move(service_options),
                     VolumeService::Parts{*registry, *files, *mounter, edges.toolchains,
                                          [this](const VolumeSpec& spec) { return want(spec); },
-                                         edges.clock, *reporter});
+                                         edges.clock, *reporter,
+                                         [this](std::string folder, std::string why) {
+                                           return take_lease(std::move(folder), std::move(why));
+                                         }});
     return {};
+  }
+
+  tl::expected<void, std::string> open_collection() {
+    CollectionOptions wanted;
+    wanted.root = options.root;
+    wanted.limits = options.limits;
+    wanted.triggers = options.collect;
+    auto opened = Collection::open(
+        std::move(wanted), {edges.clock, edges.metrics, *registry, leases,
+                            cluster ? &cluster->view : nullptr, [this] { emptier->wake(); }});
+    if (!opened) return tl::unexpected(std::move(opened.error()));
+    collection = std::move(*opened);
+    return {};
+  }
+
+  UnitLease take_lease(std::string folder, std::string why) {
+    return std::make_shared<collector::Leases::Lease>(
+        leases.take(std::move(folder), std::move(why)));
   }
 
   tl::expected<ToolchainWant, WantError> want(const VolumeSpec& spec) {
@@ -198,12 +234,14 @@ struct NodeAgent::Impl {
           fmt::format("cannot open {}: {}", options.root, root.error().message()));
     }
     started = true;
-    emptier.emplace(*root, collector::TrashEmptier::kDefaultRate, report_emptied);
+    emptier.emplace(*root, options.delete_rate, report_emptied);
     if (cluster) {
       cluster->environments.add_handler([this](const auto&) { notice_change(); });
       cluster->environments.start();
+      cluster->pods.start();
       prefetcher = std::thread([this] { run_prefetch(); });
     }
+    collection->start();
     CsiServerOptions server_options;
     server_options.driver_name = std::string(goenv::kCsiDriver);
     server_options.driver_version = options.version;
@@ -224,11 +262,14 @@ struct NodeAgent::Impl {
     if (!std::exchange(started, false)) return;
     if (server) server->stop(grace);
     stopping.stop();
+    collection->stop();
     notice_change();
     if (prefetcher.joinable()) prefetcher.join();
     if (cluster) {
       cluster->environments.request_stop();
+      cluster->pods.request_stop();
       cluster->environments.join();
+      cluster->pods.join();
       cluster->events.stop();
     }
     emptier.reset();
@@ -240,7 +281,9 @@ struct NodeAgent::Impl {
   std::optional<PrivateParts> files;
   std::unique_ptr<VolumeRegistry> registry;
   std::unique_ptr<Mounter> mounter;
+  collector::Leases leases;
   std::optional<ClusterSide> cluster;
+  std::unique_ptr<Collection> collection;
   std::optional<VolumeReporter> reporter;
   std::optional<VolumeService> volumes;
   std::optional<collector::TrashEmptier> emptier;

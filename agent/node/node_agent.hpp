@@ -7,7 +7,9 @@
 #include <string>
 #include <tl/expected.hpp>
 
+#include "agent/collector/trash_emptier.hpp"
 #include "agent/csi/csi_server.hpp"
+#include "agent/node/collection_triggers.hpp"
 #include "agent/toolchains/provider.hpp"
 #include "kube/client.hpp"
 #include "kube/clock.hpp"
@@ -28,6 +30,9 @@ struct NodeAgentOptions {
   std::chrono::seconds volume_wait{90};
   /// Wanted toolchains are looked at again this often: failed fetches, files somebody removed.
   std::chrono::seconds prefetch_interval{30};
+  TriggerOptions collect;    ///< when the collector runs
+  collector::Limits limits;  ///< of the node; environments have their own in their specs
+  std::uint64_t delete_rate = collector::TrashEmptier::kDefaultRate;  ///< entries a second
 };
 
 /// What it works with; all of it outlives the agent.

@@ -22,10 +22,11 @@ constexpr std::array kKinds{VolumeKind::Toolchain, VolumeKind::Modules, VolumeKi
 }  // namespace
 
 VolumeReporter::VolumeReporter(kube::EventRecorder* events, kube::Metrics& metrics,
-                               const VolumeRegistry& registry, std::function<void()> on_release)
+                               const VolumeRegistry& registry,
+                               std::function<void(const VolumeRecord&)> on_change)
     : events_(events),
       metrics_(metrics),
-      on_release_(std::move(on_release)),
+      on_change_(std::move(on_change)),
       waits_(metrics.counter("gobuildenv_csi_toolchain_waits_total",
                              "Volumes that had to wait for their toolchain.")),
       unavailable_(metrics.counter("gobuildenv_csi_unavailable_volumes_total",
@@ -63,6 +64,7 @@ void VolumeReporter::not_taken(const VolumeRecord& record, const std::string& wh
 }
 
 void VolumeReporter::published(const VolumeRecord& record) {
+  on_change_(record);
   if (record.unavailable.empty()) {
     spdlog::info("volume published kind={} pod={}/{} volume={} toolchain={}",
                  to_string(record.kind), record.pod.ns, record.pod.name, record.volume_id,
@@ -79,6 +81,7 @@ void VolumeReporter::published(const VolumeRecord& record) {
 }
 
 void VolumeReporter::released(const VolumeRecord& record) {
+  on_change_(record);
   spdlog::info("volume released kind={} pod={}/{} volume={}", to_string(record.kind), record.pod.ns,
                record.pod.name, record.volume_id);
 }

@@ -12,9 +12,11 @@ namespace gobuildenv::agent {
 class VolumeReporter final : public VolumeObserver {
  public:
   /// `events` may be null. `registry` is asked for counts at each scrape. All outlive it.
-  /// `on_release` is called after each volume that is gone: there is something in the trash.
+  /// `on_change` is called after each volume that is published or gone; then there may be something
+  /// in the trash.
   VolumeReporter(kube::EventRecorder* events, kube::Metrics& metrics,
-                 const VolumeRegistry& registry, std::function<void()> on_release);
+                 const VolumeRegistry& registry,
+                 std::function<void(const VolumeRecord&)> on_change);
 
   void waiting(const VolumeSpec& spec, const std::string& why) override;
   void not_shared(const VolumeSpec& spec, const std::string& why) override;
@@ -30,7 +32,7 @@ class VolumeReporter final : public VolumeObserver {
 
   kube::EventRecorder* events_;
   kube::Metrics& metrics_;
-  std::function<void()> on_release_;
+  std::function<void(const VolumeRecord&)> on_change_;
   kube::Counter waits_;
   kube::Counter unavailable_;
   kube::Metrics::Registration collector_;
