@@ -89,6 +89,13 @@ struct Level {
   std::vector<Pending> pending;  ///< from the back
 };
 
+/// Whether a folder has gone, or is now something else, since its name was read. Pods and the
+/// trash's emptier change trees at any time: that is no problem of the disk.
+bool has_changed(const std::error_code& error) {
+  return error == std::errc::no_such_file_or_directory ||
+         error == std::errc::too_many_symbolic_link_levels || error == std::errc::not_a_directory;
+}
+
 }  // namespace
 
 void ScanProblems::add(const std::string& path, const std::string& why) {
@@ -179,8 +186,8 @@ struct TreeScan::Walk {
           scan.add_file(*stat, files);
         });
     if (error) {
-      scan.problems_.add(path(), error.message());
       settled = false;
+      if (!has_changed(error)) scan.problems_.add(path(), error.message());
     }
     level.record.file_bytes = files.bytes;
     level.record.settled = settled;
@@ -241,8 +248,8 @@ struct TreeScan::Walk {
     parent.fd = std::move(up);
   }
 
-  void give_up(Level& level) {
-    if (!level.pending.empty()) scan.problems_.add(path(), "moved while it was read");
+  /// It was moved while it was read: what is left of it is not counted this time.
+  static void give_up(Level& level) {
     level.pending.clear();
     level.record.settled = false;
   }
@@ -268,7 +275,7 @@ struct TreeScan::Walk {
     const auto stat = fd ? stat_at(fd->get(), "") : IoResult<FileStat>(tl::unexpected(fd.error()));
     if (!stat) {
       level.record.settled = false;
-      if (stat.error() != std::errc::no_such_file_or_directory) {
+      if (!has_changed(stat.error())) {
         scan.problems_.add(path() + "/" + next.name, stat.error().message());
       }
       return;
