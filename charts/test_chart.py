@@ -185,7 +185,8 @@ class Rendering(unittest.TestCase):
             self.assertEqual(set(), used - known)
 
     def test_the_agent_knows_every_flag(self):
-        source = (HERE.parent / "operator" / "agent_main.cpp").read_text()
+        source = "".join((HERE.parent / "operator" / name).read_text()
+                         for name in ("agent_main.cpp", "limit_flags.cpp"))
         known = set(re.findall(r'add_(?:option|flag)\("(--[a-z-]+)"', source))
         text = template("agent.enabled=true", "manager.moduleProxy=https://goproxy.example",
                         "manager.sumDB=off", "agent.credentialsSecret=proxies", *CA, only="agent")

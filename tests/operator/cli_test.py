@@ -4,6 +4,7 @@
 Usage: cli_test.py PATH/gobuildenv
 """
 
+import fcntl
 import json
 import pathlib
 import subprocess
@@ -189,6 +190,41 @@ class Gc(unittest.TestCase):
         out = json.loads(self.gc("--dry-run", "-o", "json").stdout)
         self.assertEqual(out["goes"], [])
         self.assertEqual(out["stays"][0]["why"], "in use: volume csi-1 of pod ci/b")
+
+    def agent_knows(self, roots, unused_for=7 * 86400):
+        """As the agent leaves it; keep to agent/collector/agent_facts.cpp."""
+        retention = {"unusedForSeconds": unused_for, "maxBytes": 1 << 40}
+        (self.root / "collector.json").write_text(json.dumps({
+            "version": 1, "writtenAt": 1700000000,
+            "limits": {"node": retention, "environments": {"u/e": retention}, "highPercent": 100,
+                       "lowPercent": 100, "minIdleSeconds": 0, "longestBuildSeconds": 0,
+                       "order": "gdsf"},
+            "roots": [{"path": path, "why": why} for path, why in roots]}))
+
+    def test_believes_the_agent(self):
+        folder = self.unit.rsplit("/", 1)[0]
+        self.agent_knows([(folder, "GoBuildEnv ci/a may ask for it")])
+        out = json.loads(call("gc", "--root", str(self.root), "--dry-run", "-o", "json").stdout)
+        self.assertEqual(out["goes"], [])
+        self.assertEqual(out["stays"][0]["why"], "in use: GoBuildEnv ci/a may ask for it")
+        self.assertFalse(out["agent"]["running"])
+        text = call("gc", "--root", str(self.root), "--dry-run").stdout
+        self.assertIn("1 roots of 2023-11-14T22:13:20Z; the agent is not running", text)
+        # Its limits are the defaults here, and flags go before them.
+        self.agent_knows([], 30 * 86400)
+        self.assertIn("kept for 30d", call("gc", "--root", str(self.root), "--dry-run").stdout)
+        self.assertIn("kept for 1d", self.gc("--dry-run", "--unused-for", "24h").stdout)
+        self.assertIn("kept for 7d", self.gc("--dry-run", "--ignore-agent").stdout)
+        (self.root / "collector.json").write_text("{")
+        done = self.gc("--dry-run")
+        self.assertIn("collector.json", done.stderr)
+        self.assertIn("has left no limits", done.stdout)
+
+    def test_sees_a_running_agent(self):
+        self.agent_knows([])
+        with open(self.root / "agent.lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            self.assertIn("the agent is running", self.gc("--dry-run").stdout)
 
     def test_never_seen_counts_as_used_now(self):
         (self.root / "ages.json").unlink()
