@@ -6,6 +6,7 @@
 #include <map>
 
 #include "agent/toolchains/netrc.hpp"
+#include "kube/http_proxy.hpp"
 #include "tests/agent/temp_folder.hpp"
 #include "tests/kube/relay_proxy.hpp"
 #include "tests/kube/scripted_server.hpp"
