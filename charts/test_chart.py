@@ -9,6 +9,8 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
+import time
 import unittest
 from pathlib import Path
 
@@ -21,6 +23,7 @@ from tools.programs import CLUSTER, healthcheck, run_helm  # noqa: E402  (the pa
 NAMESPACE = "gobuildenv-system"
 CHART = HERE / "gobuildenv"
 CA = ("manager.moduleProxyCA.configMapKeyRef.name=corp", "manager.moduleProxyCA.configMapKeyRef.key=root.pem")
+TAINT = "gobuildenv.dev/agent-not-ready"
 USER = f"system:serviceaccount:{NAMESPACE}:gobuildenv"
 
 
@@ -189,7 +192,7 @@ class Rendering(unittest.TestCase):
                          for name in ("agent_main.cpp", "limit_flags.cpp"))
         known = set(re.findall(r'add_(?:option|flag)\("(--[a-z-]+)"', source))
         text = template("agent.enabled=true", "manager.moduleProxy=https://goproxy.example",
-                        "manager.sumDB=off", "agent.credentialsSecret=proxies", *CA, only="agent")
+                        "manager.sumDB=off", f"agent.startupTaint={TAINT}:NoSchedule", "agent.credentialsSecret=proxies", *CA, only="agent")
         used = set(re.findall(r"- (--[a-z-]+)", text))
         self.assertGreater(len(used), 8)
         self.assertEqual(set(), used - known)
@@ -316,10 +319,13 @@ class Security(unittest.TestCase):
         self.addCleanup(Cluster.kubectl, "delete", "--wait=false", "-f", "-", text=text)
         user = f"{USER}-agent"
         yes = [["watch", "gobuildenvs.gobuildenv.dev", "-A"], ["get", "namespaces/builds"],
-               ["create", "events.events.k8s.io", "-n", "builds"]]
+               ["create", "events.events.k8s.io", "-n", "builds"], ["get", "nodes/a"],
+               ["create", "gonodecaches.gobuildenv.dev"],
+               ["patch", "gonodecaches.gobuildenv.dev/a", "--subresource=status"]]
         no = [["patch", "gobuildenvs.gobuildenv.dev", "--subresource=status", "-n", "builds"],
               ["list", "namespaces"], ["get", "secrets", "-n", NAMESPACE], ["get", "pods", "-n", "builds"],
-              ["get", "configmaps", "-n", "builds"], ["get", "nodes"]]
+              ["get", "configmaps", "-n", "builds"], ["list", "nodes"], ["patch", "nodes/a"],
+              ["delete", "gonodecaches.gobuildenv.dev/a"], ["watch", "gonodecaches.gobuildenv.dev"]]
         for _ in range(50):
             if "yes" in self._can(yes[0], user):
                 break
@@ -343,6 +349,108 @@ class Security(unittest.TestCase):
                                *args, ok=False)
         return [line for line in said.splitlines() if line in ("yes", "no")
                 or line.startswith("no -")][-1].split(" ")[0]
+
+
+class OwnNode(unittest.TestCase):
+    """What the policy lets an agent do, asked with the token of a pod on node-a."""
+    settings = ("agent.enabled=true", f"agent.startupTaint={TAINT}=x:NoSchedule")
+
+    @classmethod
+    def setUpClass(cls):
+        text = template(*cls.settings)
+        cls.addClassCleanup(Cluster.kubectl, "delete", "--wait=false", "-f", "-", text=text, ok=False)
+        Cluster.kubectl("apply", "-f", "-", text=text)
+        for name in ("node-a", "node-b"):
+            cls.addClassCleanup(Cluster.kubectl, "delete", "node", name)
+            Cluster.kubectl("create", "-f", "-", text=json.dumps({
+                "apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": {"kept": "yes"}},
+                "spec": {"taints": [{"key": "other", "effect": "NoSchedule"},
+                                    {"key": TAINT, "value": "x", "effect": "NoSchedule"}]}}))
+        pod = json.loads(pod_of_deployment())
+        pod["metadata"]["name"] = "agent-a"
+        pod["spec"].update(serviceAccountName="gobuildenv-agent", nodeName="node-a",
+                           tolerations=[{"operator": "Exists"}])
+        cls.addClassCleanup(Cluster.kubectl, "-n", NAMESPACE, "delete", "pod", "agent-a", "--force",
+                            "--grace-period=0")
+        Cluster.kubectl("create", "-f", "-", text=json.dumps(pod))
+        token = Cluster.kubectl("-n", NAMESPACE, "create", "token", "gobuildenv-agent",
+                                "--bound-object-kind=Pod", "--bound-object-name=agent-a").strip()
+        path = subprocess.run([CLUSTER, "kubeconfig", "--name", Cluster.name], check=True, text=True,
+                              stdout=subprocess.PIPE).stdout.strip()
+        config = json.loads(Path(path).read_text())
+        config["users"][0]["user"] = {"token": token}
+        folder = cls.enterClassContext(tempfile.TemporaryDirectory())
+        cls.config = Path(folder) / "agent.kubeconfig"
+        cls.config.write_text(json.dumps(config))
+        # Policy and rights become effective a moment after they are made.
+        deadline = time.monotonic() + 60
+        while "may write its own GoNodeCache only" not in cls.write("node-b"):
+            if time.monotonic() > deadline:
+                raise AssertionError(cls.write("node-b"))
+
+    @classmethod
+    def ask(cls, *args, text=None) -> str:
+        """What kubectl says to the agent."""
+        return Cluster.kubectl(f"--kubeconfig={cls.config}", *args, text=text, ok=False)
+
+    @classmethod
+    def write(cls, name, subresource="", ask=None, **extra) -> str:
+        """Applies a GoNodeCache as the agent does."""
+        body = {"apiVersion": "gobuildenv.dev/v1alpha1", "kind": "GoNodeCache",
+                "metadata": {"name": name, **extra}}
+        if subresource:
+            body["status"] = {"agentVersion": "1"}
+        args = ["apply", "--server-side", "--force-conflicts", "--field-manager=gobuildenv-agent",
+                "-f", "-", *([f"--subresource={subresource}"] if subresource else [])]
+        return (ask or cls.ask)(*args, text=json.dumps(body))
+
+    def test_its_own_and_no_other(self):
+        uid = Cluster.kubectl("get", "node", "node-a", "-o", "jsonpath={.metadata.uid}")
+        owner = {"apiVersion": "v1", "kind": "Node", "name": "node-a", "uid": uid}
+        said = self.write("node-a", ownerReferences=[owner])
+        self.assertIn("gonodecache.gobuildenv.dev/node-a serverside-applied", said)
+        self.assertIn("serverside-applied", self.write("node-a", "status"))
+        self.assertEqual("1", Cluster.kubectl("get", "gnc", "node-a", "-o",
+                                              "jsonpath={.status.agentVersion}"))
+        refused = "the agent of node node-a may write its own GoNodeCache only, not node-b"
+        self.assertIn(refused, self.write("node-b"))
+        self.write("node-b", ask=Cluster.kubectl)  # by the administrator
+        self.assertIn(refused, self.write("node-b", "status"))
+        self.assertEqual("", Cluster.kubectl("get", "gnc", "node-b", "-o", "jsonpath={.status}"))
+
+    def test_owned_by_its_node_alone(self):
+        for kind, name in (("Node", "node-b"), ("Namespace", "node-a")):
+            owner = {"apiVersion": "v1", "kind": kind, "name": name, "uid": "1"}
+            self.assertIn("owned by its Node alone", self.write("node-a", ownerReferences=[owner]))
+
+    def test_a_token_without_a_node_may_nothing(self):
+        def without(*args, text=None):
+            return Cluster.kubectl(f"--as={USER}-agent", *args, text=text, ok=False)
+        self.assertIn("(none in its token)", self.write("node-a", ask=without))
+
+    def test_takes_only_its_taint_and_only_from_its_own_node(self):
+        def patch(node, *operations):
+            return self.ask("patch", "node", node, "--type=json", "-p", json.dumps(
+                [dict(zip(("op", "path", "value"), o)) for o in operations]))
+        for node, operations, want in (
+                ("node-b", [("remove", "/spec/taints/1")], "may write its own Node only, not node-b"),
+                ("node-a", [("remove", "/spec/taints/0")], f"may only take the taint {TAINT} away"),
+                ("node-a", [("remove", "/spec/taints")], f"may only take the taint {TAINT} away"),
+                ("node-a", [("add", "/spec/taints/0", {"key": "new", "effect": "NoExecute"})],
+                 "may only take taints away"),
+                ("node-a", [("add", "/metadata/labels/kept", "no")], "may only take taints away"),
+                ("node-a", [("add", "/metadata/annotations", {"a": "b"})], "may only take taints away"),
+                ("node-a", [("add", "/spec/unschedulable", True)], "may only take taints away")):
+            with self.subTest(node=node, operations=operations):
+                self.assertIn(want, patch(node, *operations))
+        self.assertIn("node/node-a patched", patch("node-a", ("remove", "/spec/taints/1")))
+        left = json.loads(Cluster.kubectl("get", "node", "node-a", "-o", "json"))["spec"]["taints"]
+        self.assertNotIn(TAINT, [t["key"] for t in left])
+
+    def test_the_right_to_patch_comes_with_the_taint(self):
+        self.assertIn("verbs: [get, patch]", template(*self.settings, only="agent"))
+        self.assertNotIn("verbs: [get, patch]", template("agent.enabled=true", only="agent"))
+        self.assertNotIn("[nodes, ", template("agent.enabled=true", only="agent-policy"))
 
 
 class Selection(unittest.TestCase):

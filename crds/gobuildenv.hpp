@@ -113,7 +113,7 @@ std::string encode_spec(const goenv::Spec& spec);
 std::string encode(const GoBuildEnv& object);
 
 /// JSON of `status` alone, of valid UTF-8. Every number is written, and every member of a
-/// condition; other empty strings and lists are not.
+/// condition; other empty strings and lists are not, nor are nodes where there are none.
 std::string encode_status(const Status& status);
 
 /// What a cache of many objects keeps: identity, the untouched text of `spec`, decoded status.

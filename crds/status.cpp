@@ -119,7 +119,9 @@ std::string encode_status(const Status& status) {
     append_key(out, "toolchain");
     append_toolchain(out, status.toolchain);
   }
-  append_pair(out, "nodes", "ready", status.nodes_ready, "desired", status.nodes_desired);
+  if (status.nodes_ready != 0 || status.nodes_desired != 0) {
+    append_pair(out, "nodes", "ready", status.nodes_ready, "desired", status.nodes_desired);
+  }
   append_pair(out, "pods", "injected", status.pods_injected, "missed", status.pods_missed);
   out += '}';
   return out;

@@ -20,6 +20,7 @@ struct AgentFlags {
   std::string kubelet_dir = "/var/lib/kubelet";
   std::string csi_socket;  ///< empty: below kubelet_dir
   std::string node_name;
+  std::string startup_taint;  ///< "key[=value]:Effect"; empty: none is taken away
   int volume_wait_seconds = 90;
 
   std::string proxies;  ///< GOPROXY form

@@ -42,6 +42,8 @@ void add_flags(CLI::App& app, AgentFlags& flags) {
                       "below --kubelet-dir)"));
   node(app.add_option("--node-name", flags.node_name, "name of this node in the cluster")
            ->envname("NODE_NAME"));
+  node(app.add_option("--startup-taint", flags.startup_taint,
+                      "key[=value]:Effect, taken from the node once the driver is registered"));
   node(app.add_option("--volume-wait-seconds", flags.volume_wait_seconds,
                       "how long a pod waits for a toolchain before it starts without one; the\n"
                       "kubelet gives up after 120")

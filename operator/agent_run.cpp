@@ -115,26 +115,6 @@ tl::expected<Cluster, std::string> connect(const AgentFlags& flags, kube::RealCl
   return out;
 }
 
-/// What fetches say in the log and in metrics.
-std::function<void(const agent::ToolchainWant&, const agent::ToolchainState&)> fetch_reporter(
-    kube::Metrics& metrics) {
-  return [&metrics](const agent::ToolchainWant& want, const agent::ToolchainState& state) {
-    using Kind = agent::ToolchainState::Kind;
-    const char* help = "Fetches of toolchains that ended, by outcome.";
-    if (state.kind == Kind::Fetching) spdlog::info("toolchain is fetched name={}", want.id.name());
-    if (state.kind == Kind::Ready) {
-      spdlog::info("toolchain published name={} bytes={} h1={}", want.id.name(), state.bytes,
-                   state.h1);
-      metrics.counter("gobuildenv_toolchain_fetches_total", help, {{"result", "ok"}}).add();
-    }
-    if (state.kind == Kind::Failed) {
-      spdlog::warn("toolchain cannot be fetched name={} reason={} error=\"{}\"", want.id.name(),
-                   state.reason, state.message);
-      metrics.counter("gobuildenv_toolchain_fetches_total", help, {{"result", state.reason}}).add();
-    }
-  };
-}
-
 ExitCode run(const AgentFlags& flags) {
   Signals signals;
   if (flags.node_name.empty()) {
@@ -152,6 +132,13 @@ ExitCode run(const AgentFlags& flags) {
   if (!triggers) return fail(ExitCode::Usage, triggers.error());
   auto limits = apply_limits(flags.limits, {});
   if (!limits) return fail(ExitCode::Usage, limits.error());
+
+  std::optional<agent::Taint> startup_taint;
+  if (!flags.startup_taint.empty()) {
+    auto parsed = agent::parse_taint(flags.startup_taint);
+    if (!parsed) return fail(ExitCode::Usage, "--startup-taint: " + parsed.error());
+    startup_taint = std::move(*parsed);
+  }
 
   kube::RealClock clock;
   const kube::Random random = kube::make_random();
@@ -181,7 +168,10 @@ ExitCode run(const AgentFlags& flags) {
   agent::ProviderOptions provider_options;
   provider_options.fetch = std::move(*fetch);
   provider_options.parallel = flags.parallel_fetches;
-  provider_options.changed = fetch_reporter(metrics);
+  agent::FetchReporter fetches(metrics);
+  provider_options.changed = [&fetches](const auto& want, const auto& state, const auto& figures) {
+    fetches.changed(want, state, figures);
+  };
   const auto provider =
       agent::make_toolchain_provider(*store, std::move(provider_options), clock, random);
 
@@ -192,12 +182,13 @@ ExitCode run(const AgentFlags& flags) {
   options.version = std::string(kVersionText).substr(kVersionText.rfind(' ') + 1);
   options.socket = flags.csi_socket;
   options.pod_name = environment("POD_NAME");
+  options.startup_taint = std::move(startup_taint);
   options.volume_wait = std::chrono::seconds(flags.volume_wait_seconds);
   options.collect = *triggers;
   options.limits = std::move(*limits);
   options.delete_rate = flags.delete_rate;
-  auto node = agent::NodeAgent::open(std::move(options),
-                                     {*provider, clock, metrics, random, cluster->client.get()});
+  auto node = agent::NodeAgent::open(
+      std::move(options), {*provider, clock, metrics, random, cluster->client.get(), &fetches});
   if (!node) return fail(ExitCode::Input, node.error());
   (*node)->add_checks(ready);
   std::atomic<bool> told{false};

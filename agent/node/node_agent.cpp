@@ -22,6 +22,8 @@
 #include "agent/node/cluster_view.hpp"
 #include "agent/node/collection.hpp"
 #include "agent/node/environment_record.hpp"
+#include "agent/node/node_cache_facts.hpp"
+#include "agent/node/node_cache_publisher.hpp"
 #include "agent/node/volume_reporter.hpp"
 #include "goenv/names.hpp"
 #include "kube/informer.hpp"
@@ -34,6 +36,7 @@ const kube::ResourceType kGoBuildEnvType{"gobuildenv.dev", "v1alpha1", "gobuilde
                                          true};
 const kube::ResourceType kNamespaceType{"", "v1", "namespaces", "Namespace", false};
 constexpr std::chrono::seconds kNamespaceTimeout{5};
+constexpr std::chrono::seconds kTaintTimeout{10};
 
 std::string default_socket(const std::string& kubelet_dir) {
   return fmt::format("{}/plugins/{}/csi.sock", kubelet_dir, goenv::kCsiDriver);
@@ -69,7 +72,8 @@ kube::InformerOptions watch_environments() {
 /// The parts that need a cluster.
 struct ClusterSide {
   ClusterSide(kube::Client& client_in, NodeAgentEdges& edges, const NodeAgentOptions& options,
-              const NodePlatform& platform, std::function<void()> changed)
+              const NodePlatform& platform, std::function<NodeCacheFacts()> gather,
+              std::function<void()> changed)
       : client(client_in),
         environments(
             {client, edges.clock, edges.random, &edges.metrics}, watch_environments(),
@@ -79,7 +83,9 @@ struct ClusterSide {
         view(
             options.root, platform, environments, pods,
             [this](const std::string& ns) { return namespace_uid(ns); }, std::move(changed)),
-        events(client, event_options(options), edges.clock, edges.random) {}
+        events(client, event_options(options), edges.clock, edges.random),
+        publisher(options.node_name, std::move(gather),
+                  {client, events, edges.clock, edges.metrics, edges.random}) {}
 
   static kube::EventRecorderOptions event_options(const NodeAgentOptions& options) {
     kube::EventRecorderOptions out;
@@ -102,6 +108,7 @@ struct ClusterSide {
   kube::Informer<PodRecord> pods;
   ClusterView view;
   kube::EventWriter events;
+  NodeCachePublisher publisher;
 };
 
 struct NodeAgent::Impl {
@@ -131,7 +138,9 @@ struct NodeAgent::Impl {
     for (const std::string& note : recovered->notes) spdlog::warn("{}", note);
     mounter = make_kernel_mounter(options.root, pods_dir);
     if (edges.client != nullptr) {
-      cluster.emplace(*edges.client, edges, options, platform, [this] { collection->changed(); });
+      cluster.emplace(
+          *edges.client, edges, options, platform, [this] { return look_around(); },
+          [this] { collection->changed(); });
     }
     if (auto opened_collection = open_collection(); !opened_collection) return opened_collection;
     reporter.emplace(cluster ? &cluster->events : nullptr, edges.metrics, *registry,
@@ -189,6 +198,47 @@ struct NodeAgent::Impl {
     return decide_want(facts);
   }
 
+  /// On the publisher's thread, which comes by often until the driver is registered.
+  NodeCacheFacts look_around() {
+    NodeCacheFacts facts = gather();
+    if (facts.registered && options.startup_taint) remove_startup_taint();
+    return facts;
+  }
+
+  void remove_startup_taint() {
+    const auto removed = remove_taint(cluster->client, options.node_name, *options.startup_taint,
+                                      edges.clock.now() + kTaintTimeout);
+    if (!removed) {
+      spdlog::warn("startup taint cannot be taken away, tried again node={} error=\"{}\"",
+                   options.node_name, removed.error().message);
+      return;
+    }
+    if (*removed) spdlog::info("startup taint taken away node={}", options.node_name);
+    // Once a start: who taints the node later means something else.
+    options.startup_taint.reset();
+  }
+
+  /// For this node's GoNodeCache.
+  NodeCacheFacts gather() {
+    NodeCacheSources sources;
+    sources.stored = edges.toolchains.stored();
+    sources.entries = edges.toolchains.entries();
+    sources.volumes = registry->records();
+    sources.environments = cluster->environments.list();
+    sources.now =
+        std::chrono::duration_cast<std::chrono::seconds>(edges.clock.wall_now().time_since_epoch())
+            .count();
+    sources.collection = collection->latest();
+    NodeCacheFacts facts = node_cache_facts(sources);
+    facts.agent_version = options.version;
+    if (const CsiServer* now = serving) {
+      Registration seen = now->registration();
+      facts.registered = seen.registered;
+      facts.registration_error = std::move(seen.error);
+    }
+    return facts;
+  }
+
   /// Every toolchain that new pods would get. Pinned ones are fetched when a pod asks: they are
   /// private to their namespace, and few.
   void prefetch() {
@@ -240,6 +290,10 @@ struct NodeAgent::Impl {
       cluster->environments.start();
       cluster->pods.start();
       prefetcher = std::thread([this] { run_prefetch(); });
+      if (edges.fetches != nullptr) {
+        edges.fetches->on_change([this] { cluster->publisher.changed(); });
+      }
+      collection->on_change([this] { cluster->publisher.changed(); });
     }
     collection->start();
     CsiServerOptions server_options;
@@ -255,6 +309,7 @@ struct NodeAgent::Impl {
     if (!opened) return tl::unexpected(std::move(opened.error()));
     server = std::move(*opened);
     serving = server.get();
+    if (cluster) cluster->publisher.start();
     return {};
   }
 
@@ -266,6 +321,8 @@ struct NodeAgent::Impl {
     notice_change();
     if (prefetcher.joinable()) prefetcher.join();
     if (cluster) {
+      if (edges.fetches != nullptr) edges.fetches->on_change({});
+      cluster->publisher.stop();
       cluster->environments.request_stop();
       cluster->pods.request_stop();
       cluster->environments.join();

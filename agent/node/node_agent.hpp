@@ -10,6 +10,8 @@
 #include "agent/collector/trash_emptier.hpp"
 #include "agent/csi/csi_server.hpp"
 #include "agent/node/collection_triggers.hpp"
+#include "agent/node/fetch_reporter.hpp"
+#include "agent/node/startup_taint.hpp"
 #include "agent/toolchains/provider.hpp"
 #include "kube/client.hpp"
 #include "kube/clock.hpp"
@@ -24,9 +26,10 @@ struct NodeAgentOptions {
   std::string root;         ///< absolute, resolved; exists
   std::string kubelet_dir;  ///< absolute, as the kubelet is told (--root-dir); exists
   std::string node_name;
-  std::string version;   ///< of this build, for CSI
-  std::string socket;    ///< empty: <kubelet_dir>/plugins/gobuildenv.dev/csi.sock
-  std::string pod_name;  ///< of the agent, for Events; may be empty
+  std::string version;                 ///< of this build, for CSI
+  std::string socket;                  ///< empty: <kubelet_dir>/plugins/gobuildenv.dev/csi.sock
+  std::string pod_name;                ///< of the agent, for Events; may be empty
+  std::optional<Taint> startup_taint;  ///< taken from the Node once the kubelet knows the driver
   std::chrono::seconds volume_wait{90};
   /// Wanted toolchains are looked at again this often: failed fetches, files somebody removed.
   std::chrono::seconds prefetch_interval{30};
@@ -42,8 +45,10 @@ struct NodeAgentEdges {
   kube::Metrics& metrics;
   kube::Random random;
   /// Null: there is no cluster to ask; volumes get whatever release they name, nothing is fetched
-  /// ahead and no Events are written.
+  /// ahead, no Events are written and there is no GoNodeCache.
   kube::Client* client = nullptr;
+  /// Told of by the provider of `toolchains`; null: the state of fetches is seen by the minute.
+  FetchReporter* fetches = nullptr;
 };
 
 class NodeAgent {

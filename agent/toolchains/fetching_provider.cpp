@@ -53,8 +53,11 @@ class FetchingProvider final : public ToolchainProvider {
     }
     const bool waits = flight.state.kind == Kind::Failed && clock_.now() < flight.state.retry_at;
     if (!waits && !stopping_) {
-      flight.state = {};
-      flight.state.kind = Kind::Fetching;
+      ToolchainState again;
+      again.kind = Kind::Fetching;
+      again.reason = std::move(flight.state.reason);
+      again.message = std::move(flight.state.message);
+      flight.state = std::move(again);
       queue_.push_back(want);
       if (threads_.size() < options_.parallel) threads_.emplace_back([this] { work(); });
       wake_.notify_all();
@@ -94,6 +97,8 @@ class FetchingProvider final : public ToolchainProvider {
     return out;
   }
 
+  std::vector<StoredToolchain> stored() override { return store_.list(); }
+
  private:
   struct Flight {
     ToolchainState state;
@@ -129,8 +134,11 @@ class FetchingProvider final : public ToolchainProvider {
         queue_.erase(next);
         busy_.insert(want.id);
       }
-      changed(want);
-      const auto outcome = fetch(want);
+      changed(want, {});
+      const auto began = clock_.now();
+      FetchFigures figures;
+      const auto outcome = fetch(want, figures);
+      figures.elapsed = clock_.now() - began;
       {
         const std::lock_guard lock(mutex_);
         busy_.erase(want.id);
@@ -139,7 +147,7 @@ class FetchingProvider final : public ToolchainProvider {
         if (busy_.empty() && queue_.empty()) ::malloc_trim(0);
       }
       wake_.notify_all();
-      changed(want);
+      changed(want, figures);
     }
   }
 
@@ -149,9 +157,10 @@ class FetchingProvider final : public ToolchainProvider {
                         [this](const ToolchainWant& want) { return !busy_.contains(want.id); });
   }
 
-  tl::expected<StoredToolchain, Failure> fetch(const ToolchainWant& want) {
+  tl::expected<StoredToolchain, Failure> fetch(const ToolchainWant& want, FetchFigures& figures) {
     if (auto stored = store_.find(want)) return *std::move(stored);
     const auto progress = [&](std::uint64_t bytes, std::uint64_t total) {
+      figures.downloaded = bytes;
       const std::lock_guard lock(mutex_);
       ToolchainState& state = flights_[want].state;
       state.bytes = bytes;
@@ -206,7 +215,7 @@ class FetchingProvider final : public ToolchainProvider {
         clock_.now() + std::chrono::milliseconds(static_cast<std::int64_t>(wait));
   }
 
-  void changed(const ToolchainWant& want) {
+  void changed(const ToolchainWant& want, const FetchFigures& figures) {
     if (!options_.changed) return;
     ToolchainState now;
     {
@@ -214,7 +223,7 @@ class FetchingProvider final : public ToolchainProvider {
       if (stopping_) return;
       now = flights_[want].state;
     }
-    options_.changed(want, now);
+    options_.changed(want, now, figures);
   }
 
   ToolchainStore& store_;

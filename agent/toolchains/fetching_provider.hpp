@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <functional>
 #include <memory>
 
@@ -11,6 +12,12 @@
 
 namespace gobuildenv::agent {
 
+/// What a fetch cost so far.
+struct FetchFigures {
+  std::uint64_t downloaded = 0;  ///< bytes; 0 where the toolchain was in the store already
+  kube::Clock::Duration elapsed{};
+};
+
 struct ProviderOptions {
   FetchOptions fetch;
   unsigned parallel = 3;  ///< toolchains fetched at once; threads start with the first fetch
@@ -20,7 +27,7 @@ struct ProviderOptions {
   std::chrono::milliseconds retry_max{300'000};
   /// Called, without locks, on the fetching thread when a fetch begins, is done or has failed: for
   /// Events and metrics. May be empty.
-  std::function<void(const ToolchainWant&, const ToolchainState&)> changed;
+  std::function<void(const ToolchainWant&, const ToolchainState&, const FetchFigures&)> changed;
 };
 
 /// A provider over `store` that fetches what it has not. `store` and `clock` outlive it. Its

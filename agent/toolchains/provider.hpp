@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/toolchains/store.hpp"
 #include "agent/toolchains/toolchain_id.hpp"
 #include "kube/clock.hpp"
 
@@ -24,11 +25,11 @@ struct ToolchainState {
   std::string h1;                 ///< Ready: its sum
   std::uint64_t bytes = 0;        ///< Fetching: downloaded; Ready: size on disk
   std::uint64_t total_bytes = 0;  ///< Fetching: of the download, 0 while unknown
-  /// Failed: a CamelCase word for conditions and Events. NotFound, ProxyUnreachable,
-  /// NoProxyConfigured, SumMismatch, SumdbUnreachable, SumdbForged, BadArchive, DiskFull,
-  /// ReadOnlyDisk, DiskError, Stopped.
+  /// Failed, and Fetching again after that: a CamelCase word for conditions and Events. NotFound,
+  /// ProxyUnreachable, NoProxyConfigured, SumMismatch, SumdbUnreachable, SumdbForged, BadArchive,
+  /// DiskFull, ReadOnlyDisk, DiskError, Stopped.
   std::string reason;
-  std::string message;                ///< Failed: a sentence for people, no credentials
+  std::string message;                ///< as reason: a sentence for people, no credentials
   kube::Clock::TimePoint retry_at{};  ///< Failed: nothing is tried before
   friend bool operator==(const ToolchainState&, const ToolchainState&) = default;
 };
@@ -59,6 +60,9 @@ class ToolchainProvider {
     ToolchainState state;
   };
   [[nodiscard]] virtual std::vector<Entry> entries() = 0;
+
+  /// Everything published on the node, whoever wants it. Reads the disk.
+  [[nodiscard]] virtual std::vector<StoredToolchain> stored() { return {}; }
 };
 
 }  // namespace gobuildenv::agent

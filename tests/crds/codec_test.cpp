@@ -172,7 +172,7 @@ TEST(Summary, MalformedObjectsAreErrorsMalformedStatusIsNot) {
 TEST(Status, TextHoldsWhatThereIs) {
   Status status;
   EXPECT_EQ(encode_status(status),
-            R"({"observedGeneration":0,"conditions":[],"nodes":{"ready":0,"desired":0},)"
+            R"({"observedGeneration":0,"conditions":[],)"
             R"("pods":{"injected":0,"missed":0}})");
   status.observed_generation = 2;
   status.conditions.push_back({"Ready", ConditionStatus::True, 2, "t", "Why", "a \"b\"\n"});

@@ -41,6 +41,11 @@ app.kubernetes.io/component: agent
 {{ include "gobuildenv.commonLabels" . }}
 {{- end -}}
 
+{{/* "key[=value]:Effect" without the value and the effect. */}}
+{{- define "gobuildenv.startupTaintKey" -}}
+{{- regexReplaceAll "[=:].*$" .Values.agent.startupTaint "" -}}
+{{- end -}}
+
 {{- define "gobuildenv.serviceAccountName" -}}
 {{- default (include "gobuildenv.fullname" .) .Values.serviceAccount.name -}}
 {{- end -}}

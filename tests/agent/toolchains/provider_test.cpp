@@ -23,9 +23,11 @@ class ProviderTest : public ::testing::Test {
   ProviderTest() : store(*ToolchainStore::open(folder.path("root"))) {
     options.fetch.proxies = {{proxy.url(), goenv::ProxyFallback::NotFound}};
     options.fetch.database = sumdb::Database{proxy.database.key(), ""};
-    options.changed = [this](const ToolchainWant& want, const ToolchainState& state) {
+    options.changed = [this](const ToolchainWant& want, const ToolchainState& state,
+                             const FetchFigures& seen) {
       const std::lock_guard lock(mutex);
       changes.emplace_back(want, state);
+      figures.push_back(seen);
     };
     provider = make();
   }
@@ -60,6 +62,7 @@ class ProviderTest : public ::testing::Test {
   ProviderOptions options;
   std::mutex mutex;
   std::vector<std::pair<ToolchainWant, ToolchainState>> changes;
+  std::vector<FetchFigures> figures;  ///< of each change
   std::unique_ptr<ToolchainProvider> provider;
 };
 
@@ -87,6 +90,11 @@ TEST_F(ProviderTest, FetchesWhatIsAbsentOnceForAll) {
   ASSERT_EQ(seen.size(), 2U);
   EXPECT_EQ(seen[0].second.kind, Kind::Fetching);
   EXPECT_EQ(seen[1].second.kind, Kind::Ready);
+  const std::lock_guard lock(mutex);
+  EXPECT_EQ(figures[0].downloaded, 0U);
+  EXPECT_GT(figures[1].downloaded, 0U);
+  ASSERT_EQ(provider->stored().size(), 1U);
+  EXPECT_EQ(provider->stored()[0].record.h1, h1);
 }
 
 TEST_F(ProviderTest, AStoredToolchainNeedsNoProxy) {
@@ -128,8 +136,12 @@ TEST_F(ProviderTest, FailuresBackOffAndPass) {
     const std::lock_guard lock(proxy.mutex);
     proxy.status = 0;
   }
-  EXPECT_EQ(provider->ensure(want).kind, Kind::Fetching);
-  EXPECT_EQ(settled(want).kind, Kind::Ready);
+  const auto again = provider->ensure(want);
+  EXPECT_EQ(again.kind, Kind::Fetching);
+  EXPECT_EQ(again.reason, "SumdbUnreachable") << "what went wrong is told until it goes right";
+  const auto ready = settled(want);
+  EXPECT_EQ(ready.kind, Kind::Ready);
+  EXPECT_EQ(ready.reason, "");
 }
 
 TEST_F(ProviderTest, AWaitGoesThroughWhatPassesAndEndsWithWhatDoesNot) {
