@@ -24,6 +24,7 @@ Json json_of(const Limits& limits) {
   for (const auto& [name, retention] : limits.environments) environments[name] = json_of(retention);
   return {{"node", json_of(limits.node)},
           {"environments", environments},
+          {"environmentsComplete", limits.environments_complete},
           {"highPercent", limits.high_percent},
           {"lowPercent", limits.low_percent},
           {"minIdleSeconds", limits.min_idle.count()},
@@ -37,6 +38,7 @@ Limits limits_of(const Json& json) {
   for (const auto& [name, retention] : json.at("environments").items()) {
     out.environments.emplace(name, retention_of(retention));
   }
+  out.environments_complete = json.value("environmentsComplete", false);
   out.high_percent = json.at("highPercent").get<unsigned>();
   out.low_percent = json.at("lowPercent").get<unsigned>();
   out.min_idle = seconds(json.at("minIdleSeconds").get<std::int64_t>());

@@ -31,6 +31,11 @@ std::pair<std::string, std::string> problem_of(const std::error_code& error,
   return {"IOError", text};
 }
 
+/// `limits` outlive it.
+auto orphaned_by(const Limits& limits) {
+  return [&limits](const std::string& environment) { return limits.orphaned(environment); };
+}
+
 /// Among processes: an agent that is being replaced, and one run by hand.
 IoResult<Fd> lock_root(const Fd& root) {
   auto fd = open_beneath(root.get(), "collector.lock", O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
@@ -62,11 +67,12 @@ std::error_code Collector::save_ages() const {
   return write_durably(config_.root + "/ages.json", ages_.to_json(), config_.hook);
 }
 
-Inventory Collector::measure(const std::vector<Root>& roots) {
+Inventory Collector::measure(const std::vector<Root>& roots, const Limits& limits) {
   const ClockReading now = config_.clock();
   ages_.time.advance(now);
   // Probes are armed again: a use that is seen here is old news to the next run.
-  return scan_root(root_, roots, ages_, memo_, now.wall_ns, {.depth = Depth::Sizes, .touch = true});
+  return scan_root(root_, roots, ages_, memo_, now.wall_ns,
+                   {.depth = Depth::Sizes, .touch = true, .orphaned = orphaned_by(limits)});
 }
 
 tl::expected<RunReport, std::string> Collector::examine(const std::vector<Root>& roots,
@@ -79,7 +85,8 @@ tl::expected<RunReport, std::string> Collector::examine(const std::vector<Root>&
   if (!disk) return tl::unexpected(config_.root + ": " + disk.error().message());
   report.disk = *disk;
   report.inventory =
-      scan_root(root_, roots, ages_, memo_, now.wall_ns, {.depth = Depth::Uses, .touch = touch});
+      scan_root(root_, roots, ages_, memo_, now.wall_ns,
+                {.depth = Depth::Uses, .touch = touch, .orphaned = orphaned_by(limits)});
   report.plan = plan(report.inventory, roots, limits, report.disk, ages_.inflation);
   return report;
 }

@@ -118,7 +118,7 @@ class Collector {
                                                          const Limits& limits);
 
   /// Sizes only, at the price of the folders that have changed. Uses that it sees count.
-  [[nodiscard]] Inventory measure(const std::vector<Root>& roots = {});
+  [[nodiscard]] Inventory measure(const std::vector<Root>& roots = {}, const Limits& limits = {});
 
   /// Space and inodes of the root's file system.
   [[nodiscard]] IoResult<Disk> disk() const { return disk_of(root_); }

@@ -114,7 +114,7 @@ class Planner {
     for (const std::size_t i : order_) {
       if (!states_[i].may_go) continue;
       const Unit& u = unit(i);
-      if (u.kind == UnitKind::Generation) {
+      if (u.kind == UnitKind::Generation && !u.orphaned) {
         take(i, Reason::Replaced);
       } else if (u.kind == UnitKind::Private) {
         take(i, Reason::Abandoned);
@@ -219,7 +219,8 @@ std::optional<std::string> Limits::error() const {
 
 seconds goes_after(const Unit& unit, const Limits& limits) {
   const seconds floor = youngest(unit, limits);
-  const bool left_over = unit.kind == UnitKind::Generation || unit.kind == UnitKind::Private;
+  const bool left_over =
+      unit.kind == UnitKind::Private || (unit.kind == UnitKind::Generation && !unit.orphaned);
   return left_over ? floor : std::max(floor, limits.of(unit.environment).unused_for);
 }
 

@@ -41,6 +41,8 @@ struct Disk {
 struct Limits {
   Retention node;  ///< of toolchains and of environments that are not in `environments`
   std::map<std::string, Retention, std::less<>> environments;
+  /// `environments` has all that share caches: caches of others are nobody's.
+  bool environments_complete = false;
   /// In percent of bytes and of inodes: above `high`, units go until `low` is reached. Below the
   /// kubelet's own 85 and 80, so that the two do not fight.
   unsigned high_percent = 75;
@@ -53,6 +55,9 @@ struct Limits {
   Order order = Order::GreedyDualSizeFrequency;
 
   [[nodiscard]] const Retention& of(const std::string& environment) const;
+  [[nodiscard]] bool orphaned(const std::string& environment) const {
+    return environments_complete && !environments.contains(environment);
+  }
   /// A sentence about the first value that cannot be used, or nothing.
   [[nodiscard]] std::optional<std::string> error() const;
 };

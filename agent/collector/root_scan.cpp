@@ -108,9 +108,10 @@ class RootScanner {
     inventory_.units.push_back(std::move(unit));
   }
 
-  void whole(const Fd& dir, UnitKind kind, const std::string& path,
-             const std::string& environment) {
+  void whole(const Fd& dir, UnitKind kind, const std::string& path, const std::string& environment,
+             bool orphaned = false) {
     Unit unit;
+    unit.orphaned = orphaned;
     unit.kind = kind;
     unit.path = path;
     unit.environment = environment;
@@ -139,8 +140,9 @@ class RootScanner {
     for (const std::string& name : names) {
       const std::string below_root = path + "/" + name;
       below(lower, name, [&](const Fd& generation) {
-        if (name != names.back()) {
-          whole(generation, UnitKind::Generation, below_root, environment);
+        const bool orphaned = name == names.back() && options_.orphaned(environment);
+        if (name != names.back() || orphaned) {
+          whole(generation, UnitKind::Generation, below_root, environment, orphaned);
         } else if (modules) {
           module_units(generation, below_root, environment);
         } else {
@@ -219,10 +221,11 @@ class RootScanner {
   std::set<std::string, std::less<>> seen_builds_;
 };
 
-/// Why a record protects what it names: "volume csi-1 of pod ci/build-7".
-Root root_of_record(const std::string& id, const std::string& text) {
+/// What a record protects, and why: "volume csi-1 of pod ci/build-7".
+std::vector<Root> roots_of_record(const std::string& id, const std::string& text) {
   const auto everything = [&](const std::string& problem) {
-    return Root{"", "the record of volume " + id + " " + problem + ", so everything may be in use"};
+    return std::vector<Root>{
+        {"", "the record of volume " + id + " " + problem + ", so everything may be in use"}};
   };
   try {
     const auto record = nlohmann::json::parse(text);
@@ -233,7 +236,10 @@ Root root_of_record(const std::string& id, const std::string& text) {
       const auto& pod = record["pod"];
       why += " of pod " + pod.value("namespace", "?") + "/" + pod.value("name", "?");
     }
-    return {source, why};
+    std::vector<Root> out{{source, why}};
+    // A shared cache's layer, which is mounted below the source.
+    if (record.contains("lower")) out.push_back({record["lower"].get<std::string>(), why});
+    return out;
   } catch (const nlohmann::json::exception&) {
     return everything("cannot be read");
   }
@@ -264,7 +270,7 @@ std::vector<Root> roots_of_volumes(const Fd& root) {
     const std::string id = name.substr(0, name.size() - std::string_view(".json").size());
     const auto text = read_at(volumes->get(), name, kMaxRecord);
     if (!text && text.error() == std::errc::no_such_file_or_directory) continue;
-    out.push_back(root_of_record(id, text.value_or("")));
+    for (Root& held : roots_of_record(id, text.value_or(""))) out.push_back(std::move(held));
   }
   return out;
 }

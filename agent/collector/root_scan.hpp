@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -27,6 +28,9 @@ struct ScanOptions {
   /// Sets access times back so that the next use shows, and repairs stamps of the future. Off for a
   /// dry run, which changes nothing.
   bool touch = false;
+  /// Whether nobody owns the caches of an environment any more: the newest generation of each is a
+  /// unit then. It is one all the time, or its age would begin anew.
+  std::function<bool(const std::string& environment)> orphaned = [](const auto&) { return false; };
 };
 
 /// Scans the root folder, records in `ages` what it saw of each unit, and forgets the ages of

@@ -18,7 +18,7 @@ enum class UnitKind : std::uint8_t {
   Module,      ///< an extracted module with its zip and ziphash
   Vcs,         ///< a bare clone below cache/vcs
   Builds,      ///< the entries of one build cache that were last used in the same hour
-  Generation,  ///< a lower layer that a newer one has replaced
+  Generation,  ///< a lower layer that a newer one has replaced, or whose environment is gone
   Private,     ///< a pod's own layer whose volume is gone
 };
 
@@ -36,6 +36,8 @@ struct Unit {
   double credit = 0;            ///< of GreedyDual-Size-Frequency; see ages.hpp
   /// The go command is extracting it, or was interrupted in that.
   bool incomplete = false;
+  /// Of a generation: it is the newest, but its environment is gone.
+  bool orphaned = false;
 
   /// Unique among units: `path`, for builds with the hour of their last use.
   [[nodiscard]] std::string id() const;

@@ -1,7 +1,6 @@
 #include "agent/node/cluster_view.hpp"
 
 #include <filesystem>
-#include <set>
 
 namespace gobuildenv::agent {
 
@@ -36,21 +35,10 @@ ClusterView::ClusterView(std::string root, NodePlatform platform,
 bool ClusterView::known() const { return environments_.has_synced() && pods_.has_synced(); }
 
 void ClusterView::refresh() {
-  if (has_unknown_owner()) ask_for_uids();
-}
-
-/// Whether caches/ has a folder of a namespace that no environment's is known to be.
-bool ClusterView::has_unknown_owner() const {
-  std::set<std::string> known;
-  {
-    const std::lock_guard lock(mutex_);
-    for (const auto& [key, uid] : uids_) known.insert(uid);
-  }
+  // A node without shared caches asks for nothing.
   std::error_code error;
-  for (const auto& owner : std::filesystem::directory_iterator(root_ + "/caches", error)) {
-    if (!known.contains(owner.path().filename().string())) return true;
-  }
-  return false;
+  const std::filesystem::directory_iterator owners(root_ + "/caches", error);
+  if (!error && owners != std::filesystem::directory_iterator()) ask_for_uids();
 }
 
 void ClusterView::ask_for_uids() {

@@ -41,7 +41,6 @@ class ClusterView final : public ClusterNeeds {
   using UidKey = std::pair<std::string, std::string>;  ///< namespace, uid of the environment
 
   [[nodiscard]] std::string uid_of(const std::string& ns, const std::string& environment_uid) const;
-  [[nodiscard]] bool has_unknown_owner() const;
   void ask_for_uids();
 
   const std::string root_;
@@ -53,7 +52,7 @@ class ClusterView final : public ClusterNeeds {
   mutable std::mutex mutex_;
   mutable std::vector<collector::Root> environment_roots_;
   std::map<UidKey, std::string> uids_;
-  bool uids_missing_ = false;  ///< some folder of caches/ may be one that a pod is to mount
+  bool uids_missing_ = false;  ///< of an environment that shares caches
 };
 
 }  // namespace gobuildenv::agent

@@ -11,6 +11,7 @@
 
 #include "agent/collector/trash_emptier.hpp"
 #include "agent/node/agent_roots.hpp"
+#include "agent/node/collection_log.hpp"
 #include "agent/node/collection_metrics.hpp"
 #include "agent/node/collection_roots.hpp"
 #include "agent/node/collection_state.hpp"
@@ -19,39 +20,9 @@
 namespace gobuildenv::agent {
 namespace {
 
-using collector::RunReport;
-
-/// Of each half of what a run explains.
-constexpr std::size_t kExplained = 16;
 constexpr std::chrono::seconds kSecond{1};
 /// Later than any look that comes anyway; an age may be centuries.
 constexpr std::chrono::hours kFar{24 * 365};
-/// Lines about single units in the log of one run.
-constexpr std::size_t kLogged = 20;
-
-void log_run(const RunReport& report, const collector::Limits& limits, const char* why,
-             double seconds) {
-  for (std::size_t i = 0; i < report.outcomes.size() && i < kLogged; ++i) {
-    const ExplainedUnit unit = explain_step(report, limits, i);
-    if (report.outcomes[i].result == collector::Removal::Failed) {
-      spdlog::warn("unit stays unit=\"{}\" why=\"{}\"", unit.unit, unit.why);
-    } else if (unit.went) {
-      spdlog::info("unit collected kind={} bytes={} unit=\"{}\" why=\"{}\"",
-                   collector::to_string(unit.kind), unit.bytes, unit.unit, unit.why);
-    }
-  }
-  const bool news = !report.outcomes.empty() || report.problem || report.plan.short_of_space;
-  spdlog::log(news ? spdlog::level::info : spdlog::level::debug,
-              "collector ran trigger={} units={} went={} bytes={} inodes={} failures={} "
-              "short_of_space={} seconds={:.3f}",
-              why, report.inventory.units.size(), report.outcomes.size(), report.freed.bytes,
-              report.freed.inodes, report.failures, report.plan.short_of_space, seconds);
-  if (report.problem) {
-    spdlog::warn("collector has a problem reason={} error=\"{}\"", report.problem->first,
-                 report.problem->second);
-  }
-}
-
 }  // namespace
 
 struct Collection::Impl {
@@ -140,8 +111,10 @@ struct Collection::Impl {
     CollectionState next = copy_of_latest();
     if (const auto disk = collector.disk()) next.disk = *disk;
     // What is not known yet holds nothing here: it would make everything young.
+    const bool known = is_known();
     collector::Inventory inventory =
-        collector.measure(is_known() ? sources.roots() : volume_roots(edges.registry.records()));
+        collector.measure(known ? sources.roots() : volume_roots(edges.registry.records()),
+                          known ? limits_now() : options.limits);
     next.kinds = totals_by_kind(inventory);
     next.inventory = without_small_units(std::move(inventory));
     {
@@ -173,28 +146,7 @@ struct Collection::Impl {
       // Ages are whole seconds; a second too early would find nothing.
       if (due) state.due = now + std::min<collector::seconds>(*due, kFar) + kSecond;
     }
-    tell(std::move(*report), limits);
-  }
-
-  void tell(RunReport report, const collector::Limits& limits) {
-    CollectionState next = copy_of_latest();
-    next.last_run = edges.clock.wall_now();
-    if (report.freed.inodes > 0) next.freed_last = report.freed;
-    next.freed_total += report.freed;
-    next.short_of_space = report.plan.short_of_space;
-    next.explained = explain_run(report, limits, kExplained);
-    next.problem = report.problem;
-    next.disk = report.disk;
-    for (std::size_t i = 0; i < report.outcomes.size(); ++i) {
-      const collector::Outcome& outcome = report.outcomes[i];
-      if (outcome.result == collector::Removal::Failed && !next.problem) {
-        next.problem = {"IOError", outcome.text};
-      }
-    }
-    collector::Inventory left = left_by(std::move(report));
-    next.kinds = totals_by_kind(left);
-    next.inventory = without_small_units(std::move(left));
-    publish(std::move(next));
+    publish(after_run(copy_of_latest(), std::move(*report), limits, edges.clock.wall_now()));
   }
 
   void fail(const std::string& error) {

@@ -90,19 +90,25 @@ std::vector<Root> volume_roots(std::span<const VolumeRecord> records) {
   std::vector<Root> out;
   out.reserve(records.size());
   for (const VolumeRecord& record : records) {
-    out.push_back({record.source, fmt::format("volume {} of pod {}/{}", record.volume_id,
-                                              record.pod.ns, record.pod.name)});
+    std::string why =
+        fmt::format("volume {} of pod {}/{}", record.volume_id, record.pod.ns, record.pod.name);
+    if (!record.lower.empty()) out.push_back({record.lower, why});
+    out.push_back({record.source, std::move(why)});
   }
   return out;
 }
 
 collector::Limits limits_of(collector::Limits node, std::span<const NamedEnvironment> environments,
                             const NamespaceUidOf& namespace_uid) {
+  node.environments_complete = true;
   for (const NamedEnvironment& environment : environments) {
     const auto& retention = environment.value->retention;
     if (!retention) continue;
     const std::string uid = namespace_uid(environment);
-    if (uid.empty()) continue;
+    if (uid.empty()) {
+      node.environments_complete = false;
+      continue;
+    }
     node.environments[caches_of(uid, environment.meta.key.name)] = *retention;
     widen(node, caches_of(uid, kNamespaceCaches), *retention);
   }

@@ -38,8 +38,9 @@ using NamespaceUidOf = std::function<std::string(const NamedEnvironment& environ
 /// Roots of published volumes.
 [[nodiscard]] std::vector<collector::Root> volume_roots(std::span<const VolumeRecord> records);
 
-/// `node` with the retention of each environment whose namespace is known. What a namespace shares
-/// is kept as long, and as much, as the most generous of its environments says.
+/// `node` with the retention of each environment whose namespace is known; complete when all are.
+/// What a namespace shares is kept as long, and as much, as the most generous of its environments
+/// says.
 [[nodiscard]] collector::Limits limits_of(collector::Limits node,
                                           std::span<const NamedEnvironment> environments,
                                           const NamespaceUidOf& namespace_uid);

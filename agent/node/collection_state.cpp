@@ -13,6 +13,9 @@ using collector::Totals;
 using collector::Unit;
 using collector::UnitKind;
 
+/// Of each half of what a run explains.
+constexpr std::size_t kExplained = 16;
+
 std::size_t index(UnitKind kind) { return static_cast<std::size_t>(kind); }
 
 std::uint64_t less(std::uint64_t from, std::uint64_t what) { return from - std::min(from, what); }
@@ -107,6 +110,28 @@ std::vector<ExplainedUnit> explain_run(const collector::RunReport& report,
   out.insert(out.end(), std::make_move_iterator(stays.begin()),
              std::make_move_iterator(stays.end()));
   return out;
+}
+
+CollectionState after_run(CollectionState before, collector::RunReport report,
+                          const collector::Limits& limits,
+                          std::chrono::system_clock::time_point ended) {
+  CollectionState next = std::move(before);
+  next.last_run = ended;
+  if (report.freed.inodes > 0) next.freed_last = report.freed;
+  next.freed_total += report.freed;
+  next.short_of_space = report.plan.short_of_space;
+  next.explained = explain_run(report, limits, kExplained);
+  next.problem = report.problem;
+  next.disk = report.disk;
+  for (const collector::Outcome& outcome : report.outcomes) {
+    if (outcome.result == collector::Removal::Failed && !next.problem) {
+      next.problem = {"IOError", outcome.text};
+    }
+  }
+  Inventory left = left_by(std::move(report));
+  next.kinds = totals_by_kind(left);
+  next.inventory = without_small_units(std::move(left));
+  return next;
 }
 
 }  // namespace gobuildenv::agent

@@ -12,6 +12,11 @@ namespace gobuildenv::agent {
 [[nodiscard]] std::array<KindTotals, kUnitKinds> totals_by_kind(
     const collector::Inventory& inventory);
 
+/// What is known after a run that ended at `ended`.
+[[nodiscard]] CollectionState after_run(CollectionState before, collector::RunReport report,
+                                        const collector::Limits& limits,
+                                        std::chrono::system_clock::time_point ended);
+
 /// The inventory of a run as it is after what the run took away.
 [[nodiscard]] collector::Inventory left_by(collector::RunReport report);
 

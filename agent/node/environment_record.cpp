@@ -66,6 +66,8 @@ tl::expected<kube::Decoded<EnvironmentRecord>, std::string> decode_environment(
     for (const goenv::ToolchainSum& sum : spec->toolchain.sums) {
       if (sum.os == platform.os && sum.arch == platform.arch) record->pinned = sum.sum;
     }
+  } else {
+    record->retention = collector::Retention();  // it may share some
   }
   crds::Metadata& metadata = summary->metadata;
   return kube::Decoded<EnvironmentRecord>{{{std::move(metadata.ns), std::move(metadata.name)},

@@ -203,6 +203,82 @@ TEST_F(Collecting, ARootThatIsNotThere) {
   ::_exit(report.has_value() && report->failures == 0 ? 0 : 1);
 }
 
+/// Says no at the last moment, as the registry does when a volume was published meanwhile.
+struct LateUse final : RootSource {
+  mutable std::vector<std::string> asked;
+  bool stops = false;
+  std::vector<Root> roots() const override { return {}; }
+  bool stopping() const override { return stops; }
+  bool if_unused(const std::string& path, const std::function<void()>& /*act*/) const override {
+    asked.push_back(path);
+    return false;
+  }
+};
+
+TEST_F(Collecting, AUseAtTheLastMomentKeepsTheUnit) {
+  const LateUse source;
+  Limits limits = everything_goes();
+  limits.longest_build =
+      hours(100);  // entries of a build cache are asked about one shard at a time
+  const auto report = open().run(source, limits);
+  ASSERT_TRUE(report) << report.error();
+  EXPECT_EQ(report->freed, Totals());
+  for (const Outcome& outcome : report->outcomes) EXPECT_EQ(outcome.result, Removal::InUse);
+  EXPECT_TRUE(exists(root_.at(kToolchain)));
+  EXPECT_TRUE(exists(root_.at(kModules) + "/example.com/a@v1.0.0"));
+  // Of what lives in a cache, volumes use the cache.
+  EXPECT_EQ(std::count(source.asked.begin(), source.asked.end(), kToolchain), 1);
+  EXPECT_EQ(std::count(source.asked.begin(), source.asked.end(), kModules), 4);
+}
+
+TEST_F(Collecting, StoppedItTakesNothingAndForgetsNoAge) {
+  LateUse source;
+  source.stops = true;
+  Collector collector = open();
+  const auto report = collector.run(source, everything_goes());
+  ASSERT_TRUE(report) << report.error();
+  EXPECT_GT(report->outcomes.size(), 4U);
+  EXPECT_EQ(report->freed, Totals());
+  EXPECT_GE(collector.ages().idle(kToolchain), hours(10));
+}
+
+TEST_F(Collecting, ALayerThatAVolumeHasMountedIsKept) {
+  write_file(root_.at("volumes/csi-1.json"),
+             std::string(R"({"source":"pods/csi-1/upper","lower":")") + kModules + R"("})");
+  const auto report = open().run(FixedRoots(), everything_goes());
+  ASSERT_TRUE(report) << report.error();
+  EXPECT_TRUE(exists(root_.at(kModules) + "/example.com/a@v1.0.0"));
+  EXPECT_FALSE(exists(root_.at(kToolchain)));
+}
+
+TEST_F(Collecting, CachesOfNobodyGoWholeWhenTheyAreOld) {
+  Limits limits = everything_goes();
+  limits.node.unused_for = hours(5);
+  limits.environments_complete = true;
+  Collector collector = open();
+  const auto run = [&] {
+    const auto report = collector.run(FixedRoots(), limits);
+    ASSERT_TRUE(report) << report.error();
+  };
+  run();
+  EXPECT_TRUE(exists(root_.at(kModules))) << "known to be nobody's only since now";
+  clock_.pass(hours(3));
+  static_cast<void>(collector.measure({}, limits));
+  clock_.pass(hours(3));
+  run();
+  EXPECT_FALSE(exists(root_.at(kModules)));
+  EXPECT_FALSE(exists(root_.at(kBuilds)));
+}
+
+TEST_F(Collecting, CachesOfAnEnvironmentAreNoUnit) {
+  Limits limits = everything_goes();
+  limits.environments_complete = true;
+  limits.environments["ns/env"] = limits.node;
+  const auto report = open().run(FixedRoots(), limits);
+  ASSERT_TRUE(report) << report.error();
+  EXPECT_TRUE(exists(root_.at(kModules) + "/cache/download/example.com/a/@v/v1.0.0.lock"));
+}
+
 TEST_F(Collecting, KilledAtEveryStep) {
   int at = 1;
   for (; at < 2000; ++at) {

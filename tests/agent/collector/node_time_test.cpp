@@ -186,6 +186,23 @@ TEST(Ages, AUseMakesYoung) {
   EXPECT_EQ(ages.idle("unit"), seconds(0));
 }
 
+TEST(Ages, HoweverLongARootHoldsItThatIsOneUse) {
+  Node node;
+  AgeBook ages;
+  ages.time.advance(node.read());
+  static_cast<void>(ages.observe("unit", {}));
+  for (int run = 0; run < 9; ++run) {
+    node.pass(300);
+    ages.time.advance(node.read());
+    static_cast<void>(ages.observe("unit", {.in_use = true}));
+    EXPECT_EQ(ages.idle("unit"), seconds(0));
+  }
+  EXPECT_EQ(ages.ages().at("unit").uses, 2U);
+  static_cast<void>(ages.observe("unit", {}));
+  static_cast<void>(ages.observe("unit", {.in_use = true}));
+  EXPECT_EQ(ages.ages().at("unit").uses, 3U);
+}
+
 TEST(Ages, AnOlderStampIsAUseAfterTheClockWasSetBack) {
   Node node;
   AgeBook ages;

@@ -115,14 +115,15 @@ TEST(PodRoots, WhatIsNotMountedYet) {
   EXPECT_THAT(paths(pod_roots(waiting, {}, "", kPlatform)),
               ElementsAre("toolchains/go1.22.3.linux-amd64"));
   // What is mounted has a record, which names one generation and not all that may come.
-  const std::vector<VolumeRecord> mounted{
+  std::vector<VolumeRecord> mounted{
       record(VolumeKind::Toolchain, "toolchains/go1.22.3.linux-amd64/h1-x/goroot"),
-      record(VolumeKind::Modules, "caches/ns-uid/go122/mod/lower/3")};
+      record(VolumeKind::Modules, "pods/csi-1/upper")};
+  mounted[1].lower = "caches/ns-uid/go122/mod/lower/3";
   EXPECT_THAT(paths(pod_roots(waiting, mounted, "ns-uid", kPlatform)),
               ElementsAre("caches/ns-uid/_namespace/build"));
   EXPECT_THAT(paths(volume_roots(mounted)),
               ElementsAre("toolchains/go1.22.3.linux-amd64/h1-x/goroot",
-                          "caches/ns-uid/go122/mod/lower/3"));
+                          "caches/ns-uid/go122/mod/lower/3", "pods/csi-1/upper"));
   // Another pod's record is none of this one's.
   PodRecord other = waiting;
   other.uid = "other";
@@ -155,6 +156,19 @@ TEST(CollectionLimits, OfEnvironmentsAndWhatTheirNamespaceShares) {
   EXPECT_EQ(limits.of("u-1/_namespace").unused_for, hours(2));
   EXPECT_EQ(limits.of("u-1/_namespace").max_bytes, 5U);
   EXPECT_EQ(limits.of("u-1/none").unused_for, node.node.unused_for);
+}
+
+TEST(CollectionLimits, CachesAreNobodysOnlyWhenEveryOwnerIsKnown) {
+  const std::vector<NamedEnvironment> all{
+      environment("ci", "a", {}, collector::Retention{hours(1), 5}), environment("ci", "none", {})};
+  const auto known = limits_of({}, all, [](const auto&) { return std::string("u-1"); });
+  EXPECT_FALSE(known.orphaned("u-1/a"));
+  EXPECT_FALSE(known.orphaned("u-1/_namespace"));
+  EXPECT_TRUE(known.orphaned("u-1/none"));
+  EXPECT_TRUE(known.orphaned("u-0/a"));
+  const auto unknown = limits_of({}, all, [](const auto&) { return std::string(); });
+  EXPECT_FALSE(unknown.orphaned("u-0/a"));
+  EXPECT_FALSE(collector::Limits().orphaned("u-0/a"));
 }
 
 TEST(LongestBuild, IsBoundedAndSurvivesAClockThatIsSetBack) {
