@@ -34,7 +34,8 @@ class OffCluster:
 
     def prepare(self, proxy, flags, user):
         self.certificates()
-        self.cluster.apply((ROOT / "crds" / "gobuildenvs.yaml").read_text(), "--server-side")
+        for crd in ("gobuildenvs", "gonodecaches"):
+            self.cluster.apply((ROOT / "crds" / f"{crd}.yaml").read_text(), "--server-side")
         wait_for_crd(self.cluster)
         self.cluster.namespace(SYSTEM_NAMESPACE)
         self.port, self.metrics_port, self.health_port = free_ports(3)
