@@ -203,6 +203,8 @@ PromotionResult NodeCaches::carry_out(const VolumeRecord& record, const goenv::C
     result.why = upper.error().message();
     return result;
   }
+  std::shared_ptr<void> lease;
+  if (options_.lease) lease = options_.lease(record.cache, "a layer is being made of it");
   const std::array<Fd, 1> uppers{std::move(*upper)};
   PromotionInput in{root_, record.cache, record.kind, uppers, {}, {}, {}, options_.hook};
   in.workplace = fmt::format("{}/{}/{}", kQueue, record.volume_id, kWorkplace);

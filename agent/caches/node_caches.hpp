@@ -45,6 +45,8 @@ struct NodeCachesOptions {
   std::chrono::seconds retry{30};
   /// Pods' caches that wait at most; what comes then is thrown away.
   std::size_t max_pending = 64;
+  /// Keeps a cache from the collector while a layer is made of it. May be empty.
+  std::function<std::shared_ptr<void>(std::string folder, std::string why)> lease;
   StepHook hook;  ///< sees those of PromotionInput, and "given", "dropped"
 };
 

@@ -62,6 +62,7 @@ tl::expected<kube::Decoded<EnvironmentRecord>, std::string> decode_environment(
     if (cache.modules != goenv::CacheScope::Pod || cache.build != goenv::CacheScope::Pod) {
       record->retention = {.unused_for = cache.unused_for,
                            .max_bytes = static_cast<std::uint64_t>(cache.max_size_bytes)};
+      record->cache = cache;
     }
     for (const goenv::ToolchainSum& sum : spec->toolchain.sums) {
       if (sum.os == platform.os && sum.arch == platform.arch) record->pinned = sum.sum;

@@ -9,6 +9,7 @@
 
 #include "agent/collector/policy.hpp"
 #include "agent/csi/volume_service.hpp"
+#include "goenv/spec.hpp"
 #include "goenv/version.hpp"
 #include "kube/decoded.hpp"
 
@@ -26,6 +27,8 @@ struct EnvironmentRecord {
   std::string pinned;
   /// `spec.cache.retention`, where it shares caches between pods.
   std::optional<collector::Retention> retention;
+  /// `spec.cache`, where it shares anything between pods.
+  std::optional<goenv::Cache> cache;
 };
 
 /// The platform of the machine this runs on, in Go's words.

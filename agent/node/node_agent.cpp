@@ -19,11 +19,13 @@
 #include "agent/csi/recover_volumes.hpp"
 #include "agent/csi/volume_registry.hpp"
 #include "agent/csi/volume_service.hpp"
+#include "agent/node/cache_sharing.hpp"
 #include "agent/node/cluster_view.hpp"
 #include "agent/node/collection.hpp"
 #include "agent/node/environment_record.hpp"
 #include "agent/node/node_cache_facts.hpp"
 #include "agent/node/node_cache_publisher.hpp"
+#include "agent/node/promotion_reporter.hpp"
 #include "agent/node/volume_reporter.hpp"
 #include "goenv/names.hpp"
 #include "kube/informer.hpp"
@@ -149,6 +151,7 @@ struct NodeAgent::Impl {
                        collection->changed();
                        emptier->wake();
                      });
+    if (auto shared = open_caches(); !shared) return shared;
     VolumeServiceOptions service_options;
     service_options.root = options.root;
     service_options.pods_dir = pods_dir;
@@ -159,7 +162,8 @@ struct NodeAgent::Impl {
                                          edges.clock, *reporter,
                                          [this](std::string folder, std::string why) {
                                            return take_lease(std::move(folder), std::move(why));
-                                         }});
+                                         },
+                                         caches.get()});
     return {};
   }
 
@@ -179,6 +183,25 @@ struct NodeAgent::Impl {
   UnitLease take_lease(std::string folder, std::string why) {
     return std::make_shared<collector::Leases::Lease>(
         leases.take(std::move(folder), std::move(why)));
+  }
+
+  /// Without a cluster nobody says which pods may share what.
+  tl::expected<void, std::string> open_caches() {
+    if (!cluster) return {};
+    auto opened = share_caches(
+        options.root, edges.clock, cluster->environments,
+        [this](const std::string& ns) { return cluster->namespace_uid(ns); },
+        [this](std::string folder, std::string why) {
+          return take_lease(std::move(folder), std::move(why));
+        },
+        [this](const PromotionResult& result) {
+          promotions.report(result);
+          collection->changed();
+          emptier->wake();
+        });
+    if (!opened) return tl::unexpected(std::move(opened.error()));
+    caches = std::move(*opened);
+    return {};
   }
 
   tl::expected<ToolchainWant, WantError> want(const VolumeSpec& spec) {
@@ -296,6 +319,7 @@ struct NodeAgent::Impl {
       collection->on_change([this] { cluster->publisher.changed(); });
     }
     collection->start();
+    if (caches) caches->start();
     CsiServerOptions server_options;
     server_options.driver_name = std::string(goenv::kCsiDriver);
     server_options.driver_version = options.version;
@@ -317,6 +341,7 @@ struct NodeAgent::Impl {
     if (!std::exchange(started, false)) return;
     if (server) server->stop(grace);
     stopping.stop();
+    if (caches) caches->stop();
     collection->stop();
     notice_change();
     if (prefetcher.joinable()) prefetcher.join();
@@ -341,6 +366,8 @@ struct NodeAgent::Impl {
   collector::Leases leases;
   std::optional<ClusterSide> cluster;
   std::unique_ptr<Collection> collection;
+  PromotionReporter promotions{edges.metrics};
+  std::unique_ptr<NodeCaches> caches;
   std::optional<VolumeReporter> reporter;
   std::optional<VolumeService> volumes;
   std::optional<collector::TrashEmptier> emptier;
