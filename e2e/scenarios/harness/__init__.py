@@ -4,10 +4,12 @@ A scenario asks for a `Cluster`, deploys the operator (in the cluster by the Hel
 an API server alone), and asserts on what kubectl shows.
 
     tools.py      commands, waiting, manifests
+    go_module.py  Go modules for pods to build
     objects.py    the objects that scenarios make, and what they read out of answers
     api.py        the administrator's own requests
     cluster.py    a cluster of e2e/cluster, and its audit log
     in_cluster.py, off_cluster.py    the operator, deployed
+    build_pods.py pods that build with the node agent's volumes
     case.py       the base of every test case
 """
 
@@ -17,8 +19,10 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "cluster"))
 
 from .api import Api  # noqa: E402  (clusterlib is found by the path above)
+from .build_pods import BuildPods  # noqa: E402
 from .case import Case  # noqa: E402
 from .cluster import CannotRunContainers, Cluster  # noqa: E402
+from .go_module import go_module, write_files  # noqa: E402
 from .in_cluster import InCluster  # noqa: E402
 from .objects import (  # noqa: E402
     asking, condition, config_maps, environment, environments, pod, revision_of, variables_of)
@@ -27,7 +31,7 @@ from .registration import wait_for_crd  # noqa: E402
 from .tools import ROOT, SYSTEM_NAMESPACE, Failure, binary, manifest, now, run, wait_for  # noqa: E402
 
 __all__ = [
-    "ROOT", "SYSTEM_NAMESPACE", "Api", "CannotRunContainers", "Case", "Cluster", "Failure",
+    "ROOT", "SYSTEM_NAMESPACE", "Api", "BuildPods", "CannotRunContainers", "Case", "Cluster", "Failure",
     "InCluster", "OffCluster", "asking", "binary", "condition", "config_maps", "environment",
-    "environments", "manifest", "now", "pod", "revision_of", "run", "variables_of", "wait_for",
-    "wait_for_crd"]
+    "environments", "go_module", "manifest", "now", "pod", "revision_of", "run", "variables_of",
+    "wait_for", "wait_for_crd", "write_files"]
