@@ -108,6 +108,16 @@ class Modules {
     return std::optional<Sha256>();
   }
 
+  /// A version never changes: what is shared of it already is right.
+  bool contradicts(const std::string& name, const ModuleFiles& module) const {
+    const auto old = old_.find(name);
+    if (old == old_.end()) return false;
+    const std::string file = module.folder() + "/" + module.version + ".mod";
+    const auto shared = collector::read_at(in_.base->get(), file, kMaxMod);
+    const auto offered = read_plain(*module.cache, file, kMaxMod);
+    return !shared || !offered || *shared != *offered;
+  }
+
   Taken take(const std::string& name, const ModuleFiles& module) {
     if (report_.bytes >= in_.limits.bytes) {
       report_.refuse(fmt::format("{} has no room", name));
@@ -115,6 +125,10 @@ class Modules {
     }
     const auto versions = make_below(in_.next, module.folder(), kSharedFolder);
     if (!versions) return take_error("make", module.folder(), versions.error());
+    if (contradicts(name, module)) {
+      report_.refuse(fmt::format("{}: its .mod is not the one that is shared", name));
+      return {};
+    }
     const auto mod = copy(module, *versions, module.version + ".mod", kMaxMod);
     if (!mod) return tl::unexpected(mod.error());
     if (!*mod) return {};

@@ -237,6 +237,20 @@ TEST_F(Hostile, WhatIsThereIsNotReplaced) {
   EXPECT_EQ(done->layer, "") << "a version never changes";
 }
 
+TEST_F(Hostile, NorIsAGoModThatCameWithoutItsZip) {
+  for (const char* suffix : {".zip", ".ziphash", ".info"}) fs::remove(bad(suffix));
+  ASSERT_TRUE(promote_modules());
+  TestModule evil = kBad;
+  evil.write(upper("e"));
+  for (const char* suffix : {".zip", ".ziphash"})
+    fs::remove(upper("e") + "/" + evil.download(suffix));
+  write_file(upper("e") + "/" + evil.download(".mod"), "module example.com/evil\n");
+  const auto done = promote_modules({"e"});
+  ASSERT_TRUE(done);
+  EXPECT_EQ(done->layer, "");
+  EXPECT_EQ(done->report.refused, 1U);
+}
+
 TEST_F(Hostile, BuildEntriesThatLie) {
   const TestBuild good{"good", "fine"};
   const TestBuild forged{"forged", "what it says"};

@@ -1,16 +1,19 @@
 #include <fcntl.h>
+#include <grp.h>
 #include <gtest/gtest.h>
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
 #include <cstdlib>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <random>
 #include <string>
@@ -32,6 +35,7 @@ namespace fs = std::filesystem;
 using namespace gobuildenv::agent::testing;  // NOLINT(google-build-using-namespace)
 
 constexpr const char* kGoroot = "toolchains/go1.22.3.linux-amd64/h1-abc/goroot";
+constexpr const char* kLower = "caches/n/ci/mod/lower/1";
 constexpr const char* kUnit = "toolchains/go1.22.3.linux-amd64/h1-abc";
 
 /// Once a process: all mounts of these tests vanish with it.
@@ -108,6 +112,101 @@ TEST_F(KernelMounterTest, MountsWritableWithoutDevicesAndSetuid) {
   ASSERT_TRUE(mounter_->unmount(target));
 }
 
+/// Runs `act` as a user who owns nothing; gives what it gives.
+int as_a_stranger(const std::function<int()>& act) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    const bool other = ::setgroups(0, nullptr) == 0 && ::setgid(12345) == 0 && ::setuid(12345) == 0;
+    ::umask(0077);
+    ::_exit(other ? act() : 99);
+  }
+  int status = 0;
+  return ::waitpid(child, &status, 0) == child && WIFEXITED(status) ? WEXITSTATUS(status) : 98;
+}
+
+bool overwrite(const std::string& path) {
+  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0666);
+  const bool done = fd >= 0 && ::write(fd, "evil", 4) == 4;
+  if (fd >= 0) ::close(fd);
+  return done;
+}
+
+/// What pods do to a layer stays in their own folder, whoever they run as.
+TEST_F(KernelMounterTest, AnOverlayKeepsItsLayerAsItIs) {
+  const std::string lower = root() + "/" + kLower;
+  write_file(lower + "/cache/a.zip", "zip");
+  write_file(lower + "/cache/gone", "here");
+  write_file(lower + "/m@v1/a.go", "package a");
+  for (const char* folder : {"", "/cache"}) ASSERT_EQ(::chmod((lower + folder).c_str(), 0777), 0);
+  for (const char* file : {"/cache/a.zip", "/cache/gone"}) {
+    ASSERT_EQ(::chmod((lower + file).c_str(), 0666), 0);
+  }
+  ASSERT_EQ(::chmod((lower + "/m@v1/a.go").c_str(), 0444), 0);
+  ASSERT_EQ(::chmod((lower + "/m@v1").c_str(), 0555), 0);
+  ASSERT_EQ(::chmod((root() + "/pods/csi-2/upper").c_str(), 0777), 0);
+  fs::create_directories(root() + "/pods/csi-2/work");
+  const std::string target = place("u1", "cache");
+  const auto mounted = mounter_->overlay({kLower, "pods/csi-2/upper", "pods/csi-2/work"}, target);
+  ASSERT_TRUE(mounted) << mounted.error().message;
+  const std::string at = pods() + "/" + target;
+  fs::permissions(top_.path(), fs::perms(0755));
+  for (fs::path up = at; up != fs::path(top_.path()); up = up.parent_path()) {
+    if (up != fs::path(at)) fs::permissions(up, fs::perms(0755));
+  }
+
+  EXPECT_EQ(
+      as_a_stranger([&] {
+        if (read_file(at + "/m@v1/a.go") != "package a") return 1;
+        if (!overwrite(at + "/cache/a.zip")) return 2;  // go opens so what it writes again
+        if (!overwrite(at + "/cache/a.lock")) return 3;
+        if (::mkdir((at + "/n@v1").c_str(), 0777) != 0) return 4;
+        if (::unlink((at + "/cache/gone").c_str()) != 0) return 5;
+        if (overwrite(at + "/m@v1/a.go") || overwrite(at + "/m@v1/b.go")) return 6;
+        if (::symlink("/etc", (at + "/link").c_str()) != 0) return 7;
+        if (::setxattr((at + "/cache/a.zip").c_str(), "trusted.overlay.redirect", "/", 1, 0) == 0) {
+          return 8;
+        }
+        return 0;
+      }),
+      0);
+  // Not even root of a pod names other files of the layer, or makes a device that works.
+  const char* redirect = "trusted.overlay.redirect";
+  static_cast<void>(::setxattr((at + "/n@v1").c_str(), redirect, "/cache", 6, 0));
+  const std::string made = root() + "/pods/csi-2/upper/n@v1";
+  EXPECT_LT(::getxattr(made.c_str(), redirect, nullptr, 0), 0) << "refused, or under another name";
+  const std::string device = at + "/null";
+  if (::mknod(device.c_str(), S_IFCHR | 0666, makedev(1, 3)) == 0) {
+    EXPECT_LT(::open(device.c_str(), O_RDONLY), 0);
+  }
+  EXPECT_EQ(read_file(at + "/cache/a.zip"), "evil");
+  EXPECT_EQ(read_file(lower + "/cache/a.zip"), "zip");
+  EXPECT_EQ(read_file(lower + "/cache/gone"), "here");
+  EXPECT_FALSE(fs::exists(lower + "/cache/a.lock"));
+  EXPECT_FALSE(fs::exists(lower + "/link"));
+
+  const auto found =
+      mounted_volumes(parse_mountinfo(read_file("/proc/self/mountinfo")), root(), pods());
+  EXPECT_EQ(found, (std::vector<MountedVolume>{{target, "pods/csi-2/upper", kLower}}));
+  ASSERT_TRUE(mounter_->unmount(target));
+  EXPECT_FALSE(fs::exists(at));
+}
+
+TEST_F(KernelMounterTest, AnOverlayOfWhatIsGone) {
+  const std::string target = place("u1", "cache");
+  fs::create_directories(root() + "/pods/csi-2/work");
+  const OverlayLayers layers{kLower, "pods/csi-2/upper", "pods/csi-2/work"};
+  EXPECT_EQ(mounter_->overlay(layers, target).error().kind, MountError::Kind::SourceMissing);
+  EXPECT_FALSE(mounter_->is_mounted(target).value());
+  fs::create_directories(root() + "/" + kLower);
+  EXPECT_EQ(mounter_->overlay(layers, target_of("u9", "cache")).error().kind,
+            MountError::Kind::PodMissing);
+  const std::string odd = top_.path("odd,root");
+  fs::create_directories(odd);
+  const auto refused = make_kernel_mounter(odd, pods())->overlay(layers, target);
+  EXPECT_EQ(refused.error().kind, MountError::Kind::Other);
+  EXPECT_NE(refused.error().message.find("--root"), std::string::npos);
+}
+
 TEST_F(KernelMounterTest, UnmountsHoweverManyAreThere) {
   const std::string target = place("u1", "go");
   for (int i = 0; i < 3; ++i) ASSERT_TRUE(mounter_->bind(kGoroot, target, true));
@@ -154,6 +253,17 @@ TEST_F(KernelMounterTest, FollowsNoLink) {
   EXPECT_TRUE(fs::exists(outside / "v"));
 }
 
+/// One shared cache with one layer, and no trust.
+class OneLayer final : public SharedCaches {
+ public:
+  CacheAnswer cache_of(const VolumeSpec&) override {
+    return {CacheAnswer::Kind::Shared, cache_of_lower(kLower), {}};
+  }
+  std::string newest(const std::string&) override { return kLower; }
+  bool wants(const VolumeRecord&) override { return false; }
+  tl::expected<void, std::string> hand_over(const VolumeRecord&) override { return {}; }
+};
+
 /// What a child of the kill test uses; built anew after every death, as the agent is.
 struct Agent {
   Agent(const std::string& root, const std::string& pods, StepHook hook = {})
@@ -162,7 +272,7 @@ struct Agent {
         registry(VolumeRegistry::open(root, unreadable).value()),
         provider(clock),
         service(options(root, pods, std::move(hook)),
-                {*registry, files, *mounter, provider, want_of, clock, observer}) {
+                {*registry, files, *mounter, provider, want_of, clock, observer, {}, &caches}) {
     provider.on_state = [root](const auto&) { return ready(root + "/" + kGoroot); };
   }
   static VolumeServiceOptions options(const std::string& root, const std::string& pods,
@@ -180,6 +290,7 @@ struct Agent {
   std::unique_ptr<VolumeRegistry> registry;
   ScriptedProvider provider;
   VolumeObserver observer;
+  OneLayer caches;
   VolumeService service;
 };
 
@@ -203,6 +314,7 @@ TEST_F(KernelMounterTest, CountsAreExactHoweverOftenItIsKilled) {
     volumes.push_back(std::move(one));
   }
   fs::remove_all(root() + "/pods");
+  fs::create_directories(root() + "/" + kLower);
   std::mt19937 random(20'261'122);  // NOLINT(cert-msc51-cpp): repeatable
   const auto pick = [&](std::size_t below) { return random() % below; };
 
@@ -239,14 +351,18 @@ TEST_F(KernelMounterTest, CountsAreExactHoweverOftenItIsKilled) {
     const auto mounts =
         mounted_volumes(parse_mountinfo(read_file("/proc/self/mountinfo")), root(), pods());
     std::size_t toolchains = 0;
+    std::size_t layers = 0;
     for (const VolumeRecord& record : agent.registry->records()) {
       toolchains += record.unit() == kUnit ? 1U : 0U;
+      layers += record.unit() == kLower ? 1U : 0U;
     }
     ASSERT_EQ(agent.registry->uses(kUnit), toolchains);
+    ASSERT_EQ(agent.registry->uses(kLower), layers);
     for (const MountedVolume& mount : mounts) {
       bool counted = false;
       for (const VolumeRecord& record : agent.registry->records()) {
-        counted = counted || (record.target == mount.target && record.source == mount.source);
+        counted = counted || (record.target == mount.target && record.source == mount.source &&
+                              record.lower == mount.lower);
       }
       ASSERT_TRUE(counted) << "round " << round << ": " << mount.target;
     }
