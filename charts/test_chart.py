@@ -190,7 +190,7 @@ class Rendering(unittest.TestCase):
     def test_the_agent_knows_every_flag(self):
         source = "".join((HERE.parent / "operator" / name).read_text()
                          for name in ("agent_main.cpp", "limit_flags.cpp"))
-        known = set(re.findall(r'add_(?:option|flag)\("(--[a-z-]+)"', source))
+        known = set(re.findall(r'add_(?:option|flag)\(\s*"(--[a-z-]+)"', source))
         text = template("agent.enabled=true", "manager.moduleProxy=https://goproxy.example",
                         "manager.sumDB=off", f"agent.startupTaint={TAINT}:NoSchedule", "agent.credentialsSecret=proxies", *CA, only="agent")
         used = set(re.findall(r"- (--[a-z-]+)", text))
