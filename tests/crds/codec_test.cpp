@@ -171,9 +171,8 @@ TEST(Summary, MalformedObjectsAreErrorsMalformedStatusIsNot) {
 
 TEST(Status, TextHoldsWhatThereIs) {
   Status status;
-  EXPECT_EQ(encode_status(status),
-            R"({"observedGeneration":0,"conditions":[],)"
-            R"("pods":{"injected":0,"missed":0}})");
+  EXPECT_EQ(encode_status(status), R"({"observedGeneration":0,"conditions":[],)"
+                                   R"("pods":{"injected":0,"missed":0}})");
   status.observed_generation = 2;
   status.conditions.push_back({"Ready", ConditionStatus::True, 2, "t", "Why", "a \"b\"\n"});
   status.current = status.updated = "0123456789";
