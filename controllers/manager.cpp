@@ -99,9 +99,7 @@ struct Manager::Impl {
     out.decide.defaults = options.defaults;
     out.decide.sha256 = crds::sha256_hex;
     out.injection_disabled = disabled();
-    out.nodes = [this](const auto& version, const auto& sums) {
-      return nodes.count(version, sums);
-    };
+    out.nodes = [this](const auto& sums) { return nodes.counter(sums); };
     out.take_nodes_due = [this](const auto& key) { return nodes.take_due(key); };
     return out;
   }

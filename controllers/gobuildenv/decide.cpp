@@ -377,18 +377,14 @@ class Decider {
   /// A change of nodes alone is written when its turn has come: it concerns every environment.
   [[nodiscard]] bool nodes_news() const {
     return facts_.nodes && facts_.nodes_due &&
-           nodes_differ(facts_.status, *facts_.nodes, facts_.mounted, facts_.generation);
+           nodes_differ(facts_.status, facts_.nodes(facts_.status.toolchain.version),
+                        facts_.mounted, facts_.generation);
   }
 
   void count_nodes(crds::Status& status) const {
     if (!facts_.nodes) return;
-    NodeFacts nodes = *facts_.nodes;
-    if (status.toolchain.version != facts_.status.toolchain.version) {
-      // Of the new version nothing was counted; whoever has it is found by the next count.
-      nodes.ready = nodes.failed = 0;
-      nodes.desired = nodes.pinned ? 0 : nodes.agents;
-    }
-    set_nodes(status, nodes, facts_.mounted, facts_.generation, facts_.now);
+    set_nodes(status, facts_.nodes(status.toolchain.version), facts_.mounted, facts_.generation,
+              facts_.now);
   }
 
   const EnvironmentFacts& facts_;

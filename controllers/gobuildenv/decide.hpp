@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -87,9 +88,9 @@ struct EnvironmentFacts {
   std::optional<ToolchainAnswer> answer;  ///< absent: not asked yet
   bool counts_due = true;                 ///< pod counts may be written now
   bool mounted = true;                    ///< spec.toolchain.delivery is Volume
-  /// How far nodes are with status.toolchain.version; absent: not known (yet), what the status says
-  /// stays.
-  std::optional<NodeFacts> nodes;
+  /// How far nodes are with that version of the toolchain; empty: not known (yet), what the status
+  /// says stays.
+  std::function<NodeFacts(const std::string& version)> nodes;
   bool nodes_due = false;  ///< that alone may be written now
   std::int64_t now = 0;    ///< seconds of the Unix epoch
 };

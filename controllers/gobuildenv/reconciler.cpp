@@ -71,8 +71,7 @@ std::optional<EnvironmentReconciler::Gathered> EnvironmentReconciler::gather(
   }
   facts.counts_due = counts_due(key);
   facts.mounted = record.mounted;
-  if (options_.nodes)
-    facts.nodes = options_.nodes(facts.status.toolchain.version, record.rare().sums);
+  if (options_.nodes) facts.nodes = options_.nodes(record.rare().sums);
   return out;
 }
 

@@ -23,10 +23,10 @@ struct ReconcilerOptions {
   std::chrono::seconds counts_every{30};  ///< pod counts of one environment, at most this often
   /// Whether pods of that namespace are left alone on purpose and so are not missed.
   std::function<bool(const std::string& ns)> injection_disabled;
-  /// How far nodes are with the toolchain of an environment of that version and those sums; empty:
-  /// not known yet. May be absent.
-  std::function<std::optional<NodeFacts>(const std::string& version,
-                                         const std::vector<std::string>& sums)>
+  /// How far nodes are with a toolchain, by version, of an environment with those sums; empty: not
+  /// known yet. May be absent.
+  std::function<std::function<NodeFacts(const std::string& version)>(
+      const std::vector<std::string>& sums)>
       nodes;
   /// Whether a change of that alone may be written now; asking uses it up.
   std::function<bool(const kube::ObjectKey&)> take_nodes_due;

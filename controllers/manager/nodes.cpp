@@ -1,6 +1,7 @@
 #include "controllers/manager/nodes.hpp"
 
 #include <chrono>
+#include <utility>
 
 namespace gobuildenv::controllers {
 namespace {
@@ -64,10 +65,12 @@ void ManagerNodes::join() {
 
 void ManagerNodes::schedule() { controller_.queue().add_after(kSweep, sweep_.delay()); }
 
-std::optional<NodeFacts> ManagerNodes::count(const std::string& version,
-                                             const std::vector<std::string>& sums) const {
-  if (!nodes_.has_synced()) return std::nullopt;
-  return tally_.count(version, sums);
+std::function<NodeFacts(const std::string& version)> ManagerNodes::counter(
+    std::vector<std::string> sums) const {
+  if (!nodes_.has_synced()) return {};
+  return [this, sums = std::move(sums)](const std::string& version) {
+    return tally_.count(version, sums);
+  };
 }
 
 }  // namespace gobuildenv::controllers

@@ -1,7 +1,7 @@
 #pragma once
 
 #include <atomic>
-#include <optional>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -29,9 +29,10 @@ class ManagerNodes {
   void join();
   [[nodiscard]] bool hung() const { return controller_.hung(); }
 
-  /// Empty before the first list is complete.
-  [[nodiscard]] std::optional<NodeFacts> count(const std::string& version,
-                                               const std::vector<std::string>& sums) const;
+  /// What counts nodes by version for an environment with those sums; empty before the first list
+  /// is complete.
+  [[nodiscard]] std::function<NodeFacts(const std::string& version)> counter(
+      std::vector<std::string> sums) const;
   bool take_due(const kube::ObjectKey& environment) { return sweep_.take_due(environment); }
 
  private:

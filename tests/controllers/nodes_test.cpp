@@ -141,14 +141,15 @@ TEST(SetNodes, SaysNothingWhereNoNodeFetches) {
 
 TEST(DecideNodes, AreWrittenWithOtherNewsOrWhenTheirTurnHasCome) {
   EnvironmentFacts facts = new_environment(spec_of("1.22.3"));
-  facts.nodes = NodeFacts{3, 3, 0, 0, "", false};
+  NodeFacts nodes{3, 3, 0, 0, "", false};
+  facts.nodes = [&](const std::string&) { return nodes; };
   step(facts);
   ASSERT_NE(facts.status.find(kToolchainReady), nullptr);
   EXPECT_EQ(facts.status.nodes_desired, 3);
   for (int i = 0; i < 3; ++i) step(facts);
   EXPECT_TRUE(decide(facts, options()).quiet());
 
-  facts.nodes->ready = 2;
+  nodes.ready = 2;
   EXPECT_TRUE(decide(facts, options()).quiet()) << "its turn has not come";
   facts.nodes_due = true;
   const auto decision = decide(facts, options());
@@ -158,37 +159,35 @@ TEST(DecideNodes, AreWrittenWithOtherNewsOrWhenTheirTurnHasCome) {
   EXPECT_TRUE(decide(facts, options()).quiet());
 
   facts.nodes_due = false;
-  facts.nodes->ready = 3;
+  nodes.ready = 3;
   facts.pods.injected = 1;
   step(facts);
   EXPECT_EQ(facts.status.nodes_ready, 3) << "along with the pods";
   EXPECT_EQ(facts.status.find(kToolchainReady)->status, crds::ConditionStatus::True);
 
-  facts.nodes.reset();
+  facts.nodes = nullptr;
   facts.nodes_due = true;
   EXPECT_TRUE(decide(facts, options()).quiet()) << "not known yet is no news";
 
-  facts.nodes = NodeFacts{3, 3, 3, 0, "", false};
+  facts.nodes = [&](const std::string&) { return nodes; };
   facts.mounted = false;
   step(facts);
   EXPECT_EQ(facts.status.find(kToolchainReady), nullptr);
   EXPECT_EQ(facts.status.nodes_desired, 0);
 }
 
-TEST(DecideNodes, OfANewVersionNothingIsCountedYet) {
+TEST(DecideNodes, AreCountedForTheVersionThatIsServedFromNowOn) {
   EnvironmentFacts facts = new_environment(spec_of("1.22.3"));
-  facts.nodes = NodeFacts{3, 3, 3, 0, "", false};
+  facts.nodes = [](const std::string& version) {
+    return NodeFacts{3, 3, version == "1.22.3" ? 3 : 1, 0, "", false};
+  };
   step(facts);
-  step(facts);
-  ASSERT_EQ(facts.status.toolchain.version, "1.22.3");
-  facts.nodes_due = true;
-  step(facts);
-  ASSERT_EQ(facts.status.nodes_ready, 3);
+  EXPECT_EQ(facts.status.nodes_ready, 3) << "in the first write already";
   facts.generation = 2;
   facts.spec = spec_of("1.23.1");
   step(facts);
   EXPECT_EQ(facts.status.toolchain.version, "1.23.1");
-  EXPECT_EQ(facts.status.nodes_ready, 0);
+  EXPECT_EQ(facts.status.nodes_ready, 1);
   EXPECT_EQ(facts.status.find(kToolchainReady)->reason, "Fetching");
 }
 
