@@ -16,7 +16,7 @@ _FLAGS = ["--feature-gates=MutatingAdmissionPolicy=true",
 
 
 class ControlPlane:
-    """etcd and kube-apiserver on loopback with the CRD and namespace `bench`."""
+    """etcd and kube-apiserver on loopback with the CRDs and namespace `bench`."""
 
     def __init__(self, name: str, kubectl: str):
         self.name, self._kubectl = name, kubectl
@@ -48,7 +48,8 @@ class ControlPlane:
 
     def _prepare(self) -> None:
         self.kubectl("create", "namespace", "bench")
-        self.kubectl("apply", "-f", paths.CRD)
+        for crd in paths.CRDS:
+            self.kubectl("apply", "-f", crd)
         deadline = time.monotonic() + 60
         while True:
             try:

@@ -6,7 +6,7 @@ BENCH = Path(__file__).resolve().parent.parent
 ROOT = BENCH.parent
 DATA = BENCH / "data"
 CLUSTER = ROOT / "e2e" / "cluster" / "cluster"
-CRD = ROOT / "crds" / "gobuildenvs.yaml"
+CRDS = (ROOT / "crds" / "gobuildenvs.yaml", ROOT / "crds" / "gonodecaches.yaml")
 
 
 def cache() -> Path:
