@@ -360,6 +360,8 @@ TEST(InformerWatchedList, ShowsBetweenPagesWhatHappensMeanwhile) {
   ASSERT_TRUE(f.informer->wait_for_sync(std::chrono::steady_clock::now() + seconds(20)));
   pipe->send(event_line("MODIFIED", object("new", 14, "new14")));
   ASSERT_TRUE(f.has("new", "new14"));
+  // The cache shows a change before handlers hear of it.
+  ASSERT_TRUE(f.eventually([&] { return f.seen().size() >= 5; }));
   EXPECT_EQ(f.informer->size(), 4u);
   EXPECT_FALSE(f.informer->get({"ns", "gone"})) << "a later page has shown it still there";
   EXPECT_TRUE(f.has("z", "z13")) << "a later page has shown it older";
