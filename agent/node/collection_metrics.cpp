@@ -5,7 +5,6 @@
 namespace gobuildenv::agent {
 namespace {
 
-using collector::Totals;
 using collector::UnitKind;
 
 constexpr const char* kBytes = "gobuildenv_cache_bytes";
