@@ -7,6 +7,7 @@
 #include <unordered_map>
 
 #include "controllers/gobuildenv/status.hpp"
+#include "controllers/nodes/decide.hpp"
 #include "crds/digest.hpp"
 #include "crds/gobuildenv.hpp"
 #include "goenv/json_text.hpp"
@@ -241,6 +242,8 @@ tl::expected<kube::Decoded<EnvironmentRecord>, std::string> decode_environment(
   record->deleting = !metadata.deletion_timestamp.empty();
   record->status = pack_status(summary->status);
   record->current = summary->status.current;
+  record->tells_of_nodes = summary->status.nodes_ready != 0 || summary->status.nodes_desired != 0 ||
+                           summary->status.find(kToolchainReady) != nullptr;
   EnvironmentRecord::Rare rare;
   rare.resolve = shorten(metadata.resolve());
   dom::element spec;

@@ -40,7 +40,8 @@ struct EnvironmentRecord {
   std::int64_t generation = 0;
   std::int32_t history_limit = 3;
   bool deleting = false;
-  bool mounted = true;  ///< spec.toolchain.delivery is Volume
+  bool mounted = true;          ///< spec.toolchain.delivery is Volume
+  bool tells_of_nodes = false;  ///< status has counts of nodes, or ToolchainReady
   Readiness ready = Readiness::Unknown;
   std::string current;  ///< status.revisions.current; ten bytes need no memory of their own
   std::string status;   ///< pack_status()

@@ -24,9 +24,11 @@ kube::ReconcileResult NodeSweep::pass() {
   }
   std::vector<kube::ObjectKey> turned;
   std::vector<kube::ObjectKey> counted;
+  const bool no_agent = tally_.count({}, {}).agents == 0;
   for (auto& item : environments_.items()) {
     const EnvironmentRecord& record = *item.value;
-    if (record.deleting) continue;
+    // Without agents, and with nothing said of them, there is nothing to compare.
+    if (record.deleting || (no_agent && !record.tells_of_nodes)) continue;
     const crds::Status status = unpack_status(record.status);
     const NodeFacts nodes = tally_.count(status.toolchain.version, record.rare().sums);
     if (!nodes_differ(status, nodes, record.mounted, record.generation)) continue;
