@@ -9,6 +9,7 @@
 namespace gobuildenv::webhooks::testing {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 Json wrapped(const std::string& pointer, Json pod) {
@@ -87,6 +88,22 @@ TEST(Explain, TellsWhoWonAndWhy) {
       EXPECT_EQ(to_string(variable.outcome), "added") << variable.name;
     }
   }
+}
+
+TEST(Explain, SaysWhyACacheIsNotShared) {
+  FakeLookup lookup;
+  lookup.csi = true;
+  goenv::PodPlan plan = small_plan();
+  plan.caches[0].scope = plan.caches[1].scope = goenv::CacheScope::Namespace;
+  lookup.serve("build", plan);
+  Json pod = small_pod();
+  pod["spec"]["hostUsers"] = false;
+  const auto result = inject_pod_template(pod.dump(), "", "ci", lookup, {});
+  ASSERT_TRUE(result) << result.error();
+  EXPECT_EQ(result->explanation.containers.at(0).reason,
+            "/var/cache/gobuildenv/mod,/var/cache/gobuildenv/build: not shared, the pod has "
+            "hostUsers: false");
+  EXPECT_THAT(result->explanation.warnings, ElementsAre(HasSubstr("hostUsers: false")));
 }
 
 TEST(Explain, SaysWhyThereIsNone) {

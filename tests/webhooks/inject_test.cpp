@@ -292,6 +292,45 @@ TEST(Volumes, OfTheNodeAgent) {
   EXPECT_FALSE(mount_at(result.main, "/opt/gobuildenv/toolchain").is_null());
 }
 
+TEST(Volumes, NoCacheIsSharedWithAPodInAUserNamespace) {
+  Json pod = small_pod();
+  pod["spec"]["hostUsers"] = false;
+  const Injected result = inject(pod, volume_plan(), true);
+  EXPECT_EQ(volume_of(result.pod, "gobuildenv-modcache")["emptyDir"], Json::object());
+  EXPECT_TRUE(volume_of(result.pod, "gobuildenv-toolchain").contains("csi"));
+  EXPECT_THAT(result.response.warnings, ElementsAre(HasSubstr("caches of its own")));
+  EXPECT_EQ(result.skipped["main"],
+            "/var/cache/gobuildenv/mod: not shared, the pod has hostUsers: false");
+
+  pod["spec"]["securityContext"]["fsGroup"] = 2000;
+  EXPECT_TRUE(
+      volume_of(inject(pod, volume_plan(), true).pod, "gobuildenv-modcache").contains("emptyDir"));
+}
+
+TEST(Volumes, AUserNamespaceMattersToSharedCachesOnly) {
+  for (const Json& host : {Json(true), Json(nullptr), Json("false")}) {
+    Json pod = small_pod();
+    pod["spec"]["hostUsers"] = host;
+    const Injected result = inject(pod, volume_plan(), true);
+    EXPECT_TRUE(volume_of(result.pod, "gobuildenv-modcache").contains("csi")) << host;
+    EXPECT_THAT(result.response.warnings, IsEmpty());
+  }
+  Json pod = small_pod();
+  pod["spec"]["hostUsers"] = false;
+  goenv::PodPlan own = volume_plan();
+  own.caches[0].scope = goenv::CacheScope::Pod;
+  EXPECT_THAT(inject(pod, own, true).response.warnings, IsEmpty());
+  // Nothing is shared without the node agent, whatever the pod is.
+  own.caches[0].scope = goenv::CacheScope::Environment;
+  own.delivery = goenv::Delivery::Download;
+  EXPECT_THAT(inject(pod, own, false).response.warnings, IsEmpty());
+  // Nor is what the container brings itself.
+  pod["spec"]["volumes"] = {{{"name", "own"}, {"emptyDir", Json::object()}}};
+  pod["spec"]["containers"][0]["volumeMounts"] = {
+      {{"name", "own"}, {"mountPath", "/var/cache/gobuildenv/mod"}}};
+  EXPECT_THAT(inject(pod, volume_plan(), true).response.warnings, IsEmpty());
+}
+
 TEST(Volumes, WithoutTheNodeAgentNothingHidesTheImagesGo) {
   const Injected result = inject(small_pod(), volume_plan(), false);
   EXPECT_TRUE(volume_of(result.pod, "gobuildenv-toolchain").is_null());
@@ -461,6 +500,18 @@ TEST(Reinvocation, ServesAContainerThatAnotherWebhookAdded) {
   EXPECT_FALSE(env_of(container_of(after, "late"), "GOENV").is_null());
   EXPECT_EQ(container_of(after, "main"), main);
   EXPECT_EQ(after["metadata"]["annotations"]["gobuildenv.dev/containers"], "main,late");
+}
+
+TEST(Reinvocation, FollowsAPolicyThatSetsHostUsers) {
+  FakeLookup lookup;
+  lookup.csi = true;
+  lookup.serve("build", volume_plan());
+  Json pod = patched(small_pod(), decide_pod(small_pod(), lookup));
+  ASSERT_TRUE(volume_of(pod, "gobuildenv-modcache").contains("csi"));
+  pod["spec"]["hostUsers"] = false;
+  pod = patched(pod, decide_pod(pod, lookup));
+  EXPECT_EQ(volume_of(pod, "gobuildenv-modcache"),
+            (Json{{"name", "gobuildenv-modcache"}, {"emptyDir", Json::object()}}));
 }
 
 TEST(Reinvocation, LeavesDefaultsThatWereAddedMeanwhile) {

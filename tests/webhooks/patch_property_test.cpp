@@ -69,6 +69,7 @@ Json random_pod() {
   pod["spec"]["volumes"] = {{{"name", "own"}, {"emptyDir", Json::object()}},
                             {{"name", "ro"}, {"configMap", {{"name", "c"}}}}};
   if (*rc::gen::inRange(0, 3) == 0) pod["spec"]["securityContext"] = {{"fsGroup", 1000}};
+  if (*rc::gen::inRange(0, 3) == 0) pod["spec"]["hostUsers"] = false;
   pod["spec"]["containers"] = Json::array();
   const std::vector<std::string> names{"main", "step-build", "sidecar-x", "jnlp", "wait"};
   for (const std::string& name : names) {
@@ -87,6 +88,7 @@ goenv::PodPlan random_plan() {
     plan.delivery = goenv::Delivery::Volume;
     plan.toolchain_path = "/opt/gobuildenv/toolchain";
     plan.launcher_env = {{"CC", "gcc"}};
+    plan.caches[1].scope = goenv::CacheScope::Namespace;
   }
   if (*rc::gen::inRange(0, 2) == 0) plan.include = {"fetch", "main", "step-*"};
   if (*rc::gen::inRange(0, 3) == 0) plan.conda_base_image = "registry.example/conda:1";

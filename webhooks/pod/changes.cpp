@@ -170,17 +170,27 @@ void decide_image(const InjectionInput& input, ContainerDecision& decision,
   }
 }
 
+const WantedVolume& wanted_volume(const PreparedPlan& prepared, std::string_view name) {
+  return *std::find_if(prepared.volumes.begin(), prepared.volumes.end(),
+                       [name](const WantedVolume& candidate) { return candidate.name == name; });
+}
+
+/// No volume differs by both the group and the user namespace of its pod.
+std::string_view json_for(const PodView& pod, const WantedVolume& wanted) {
+  if (pod.fs_group && !wanted.json_with_fs_group.empty()) return wanted.json_with_fs_group;
+  if (pod.user_namespace && !wanted.json_in_user_namespace.empty()) {
+    return wanted.json_in_user_namespace;
+  }
+  return wanted.json;
+}
+
 void decide_volumes(const PodView& pod, const PreparedPlan& prepared, Changes& changes) {
   changes.volumes.reserve(prepared.volumes.size());
   const auto want = [&](std::string_view name) {
     for (const VolumeDecision& known : changes.volumes) {
       if (known.name == name) return;
     }
-    const WantedVolume& wanted =
-        *std::find_if(prepared.volumes.begin(), prepared.volumes.end(),
-                      [name](const WantedVolume& candidate) { return candidate.name == name; });
-    const bool with_group = pod.fs_group && !wanted.json_with_fs_group.empty();
-    VolumeDecision volume{name, with_group ? wanted.json_with_fs_group : wanted.json,
+    VolumeDecision volume{name, json_for(pod, wanted_volume(prepared, name)),
                           VolumeDecision::Outcome::Added, 0};
     for (std::size_t i = 0; i < pod.volumes.size(); ++i) {
       if (pod.volumes[i].name != name) continue;
@@ -226,6 +236,28 @@ void note_toolchain(const InjectionInput& input, Changes& changes) {
     if (decision.action != ContainerAction::Changed) continue;
     if (!decision.reason.empty()) decision.reason += "; ";
     decision.reason += "toolchain: " + text;
+  }
+}
+
+void note_user_namespace(const PodView& pod, const PreparedPlan& prepared, Changes& changes) {
+  if (!pod.user_namespace) return;
+  bool any = false;
+  for (ContainerDecision& decision : changes.containers) {
+    std::string paths;
+    for (const MountDecision& mount : decision.mounts) {
+      if (mount.outcome == MountOutcome::Skipped) continue;
+      if (wanted_volume(prepared, mount.volume).json_in_user_namespace.empty()) continue;
+      append_to_list(paths, mount.path);
+    }
+    if (paths.empty()) continue;
+    any = true;
+    if (!decision.reason.empty()) decision.reason += "; ";
+    decision.reason += paths + ": not shared, the pod has hostUsers: false";
+  }
+  if (any) {
+    changes.warnings.push_back(
+        as_warning("hostUsers: false: the pod gets caches of its own, as shared ones cannot be "
+                   "mounted into a user namespace"));
   }
 }
 
@@ -276,6 +308,7 @@ Changes decide_changes(const PodView& pod, const PreparedPlan& prepared) {
     decide_image(input, decision, changes.warnings);
   }
   note_toolchain(input, changes);
+  note_user_namespace(pod, prepared, changes);
   decide_volumes(pod, prepared, changes);
   write_annotations(input, changes);
   return changes;

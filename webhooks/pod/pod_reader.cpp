@@ -161,6 +161,9 @@ void read_spec(object spec, PodView& pod) {
     } else if (field.key == "securityContext") {
       std::int64_t group = 0;
       if (field.value["fsGroup"].get_int64().get(group) == simdjson::SUCCESS) pod.fs_group = group;
+    } else if (field.key == "hostUsers") {
+      bool host = true;
+      pod.user_namespace = field.value.get_bool().get(host) == simdjson::SUCCESS && !host;
     } else if (field.key == "os") {
       std::string_view name;
       if (field.value["name"].get_string().get(name) == simdjson::SUCCESS) pod.os = name;

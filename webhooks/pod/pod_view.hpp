@@ -62,6 +62,7 @@ struct PodView {
   std::vector<ContainerView> containers;  ///< initContainers first, then containers
   std::string_view os;                    ///< spec.os.name, else nodeSelector kubernetes.io/os
   std::optional<std::int64_t> fs_group;
+  bool user_namespace = false;  ///< spec.hostUsers is false
 
   /// The value of a label or annotation, nullopt when absent.
   static std::optional<std::string_view> get(const StringPairs& pairs, std::string_view key) {

@@ -34,9 +34,11 @@ PreparedPlan::PreparedPlan(const InjectionInput& given)
         std::any_of(volumes.begin(), volumes.end(),
                     [&mount](const WantedVolume& other) { return other.name == mount.volume; });
     if (known) continue;
-    WantedVolume volume{mount.volume, volume_json(mount.volume, false, input),
-                        volume_json(mount.volume, true, input)};
+    WantedVolume volume{mount.volume, volume_json(mount.volume, PodKind::Plain, input),
+                        volume_json(mount.volume, PodKind::WithGroup, input),
+                        volume_json(mount.volume, PodKind::InUserNamespace, input)};
     if (volume.json_with_fs_group == volume.json) volume.json_with_fs_group.clear();
+    if (volume.json_in_user_namespace == volume.json) volume.json_in_user_namespace.clear();
     volumes.push_back(std::move(volume));
   }
 }

@@ -18,8 +18,9 @@ namespace gobuildenv::webhooks {
 /// A volume of the environment as JSON.
 struct WantedVolume {
   std::string_view name;
-  std::string json;                ///< for a pod without an fsGroup
-  std::string json_with_fs_group;  ///< empty: the same
+  std::string json;
+  std::string json_with_fs_group;      ///< for a pod with an fsGroup; empty: the same
+  std::string json_in_user_namespace;  ///< for a pod with hostUsers false; empty: the same
 };
 
 /// Everything that can be injected, with or without the CSI driver. Views point into the plan.

@@ -99,17 +99,17 @@ bool mounts_toolchain(const InjectionInput& input) {
          !input.plan.toolchain_path.empty();
 }
 
-std::string volume_json(std::string_view name, bool fs_group, const InjectionInput& input) {
+std::string volume_json(std::string_view name, PodKind kind, const InjectionInput& input) {
   const goenv::PodPlan& plan = input.plan;
   if (name == kFilesVolume) return config_map_volume(name, input.config_map);
   if (name == kToolchainVolume) return csi_volume(name, input, "toolchain", {}, true);
   if (name == kCredentialsVolume) {
-    return credentials_volume(plan.credentials_secret, fs_group);
+    return credentials_volume(plan.credentials_secret, kind == PodKind::WithGroup);
   }
   if (name == kCaVolume) return ca_volume(plan);
   for (const goenv::CacheMount& cache : plan.caches) {
     if (cache.volume != name || cache.scope == goenv::CacheScope::Pod || cache.kind == "work" ||
-        !input.csi_available) {
+        !input.csi_available || kind == PodKind::InUserNamespace) {
       continue;
     }
     return csi_volume(name, input, cache.kind, goenv::enum_name(cache.scope), false);

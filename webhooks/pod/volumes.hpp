@@ -17,8 +17,16 @@ inline constexpr std::string_view kCaVolume = "gobuildenv-ca";
 /// Whether `delivery: Volume` can be served here.
 bool mounts_toolchain(const InjectionInput& input);
 
-/// The JSON of volume `name`, which some container mounts, for a pod with or without an fsGroup.
-std::string volume_json(std::string_view name, bool fs_group, const InjectionInput& input);
+/// What of a pod decides what its volumes look like.
+enum class PodKind {
+  Plain,
+  WithGroup,        ///< securityContext.fsGroup
+  InUserNamespace,  ///< hostUsers: false. The runtime maps the users of every mount, which Linux
+                    ///< refuses for an overlay: a shared cache would keep the pod from starting
+};
+
+/// The JSON of volume `name`, which some container mounts, for a pod of `kind`.
+std::string volume_json(std::string_view name, PodKind kind, const InjectionInput& input);
 
 /// Whether a volume says at least what `wanted` says; defaults that the API server or a policy
 /// added (a sizeLimit) do not count as a difference.

@@ -11,6 +11,7 @@
 
 #include <array>
 #include <cerrno>
+#include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <functional>
@@ -189,6 +190,63 @@ TEST_F(KernelMounterTest, AnOverlayKeepsItsLayerAsItIs) {
   EXPECT_EQ(found, (std::vector<MountedVolume>{{target, "pods/csi-2/upper", kLower}}));
   ASSERT_TRUE(mounter_->unmount(target));
   EXPECT_FALSE(fs::exists(at));
+}
+
+/// A user namespace that maps its root to another user, as a runtime makes one for `hostUsers:
+/// false`; below 0: none can be made.
+int user_namespace() {
+  std::array<int, 2> ready{};
+  if (::pipe(ready.data()) != 0) return -1;
+  const pid_t child = ::fork();
+  if (child == 0) {
+    const char done = ::unshare(CLONE_NEWUSER) == 0 ? 'y' : 'n';
+    static_cast<void>(::write(ready[1], &done, 1));
+    ::pause();
+    ::_exit(0);
+  }
+  char done = 'n';
+  static_cast<void>(::read(ready[0], &done, 1));
+  int found = -1;
+  const std::string process = "/proc/" + std::to_string(child);
+  if (done == 'y') {
+    write_file(process + "/uid_map", "0 100000 65536");
+    write_file(process + "/gid_map", "0 100000 65536");
+    found = ::open((process + "/ns/user").c_str(), O_RDONLY | O_CLOEXEC);
+  }
+  ::kill(child, SIGKILL);
+  ::waitpid(child, nullptr, 0);
+  for (const int end : ready) ::close(end);
+  return found;
+}
+
+/// What a runtime does with each volume of such a pod; 0 or errno.
+int map_users(const std::string& volume, int users) {
+  const int copy = ::open_tree(AT_FDCWD, volume.c_str(), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+  if (copy < 0) return errno;
+  struct mount_attr attributes {};
+  attributes.attr_set = MOUNT_ATTR_IDMAP;
+  attributes.userns_fd = static_cast<__u64>(users);
+  const int error =
+      ::mount_setattr(copy, "", AT_EMPTY_PATH, &attributes, sizeof(attributes)) == 0 ? 0 : errno;
+  ::close(copy);
+  return error;
+}
+
+/// Why the webhook gives pods with `hostUsers: false` toolchains but no shared caches.
+TEST_F(KernelMounterTest, UsersOfAToolchainCanBeMappedThoseOfAnOverlayCannot) {
+  const int users = user_namespace();
+  if (users < 0) GTEST_SKIP() << "needs user namespaces";
+  const int own = map_users(root(), users);
+  if (own != 0) GTEST_SKIP() << "the file system of temporary files cannot map users: " << own;
+  const std::string toolchain = place("u1", "go");
+  ASSERT_TRUE(mounter_->bind(kGoroot, toolchain, true));
+  EXPECT_EQ(map_users(pods() + "/" + toolchain, users), 0);
+  write_file(root() + "/" + kLower + "/a", "a");
+  fs::create_directories(root() + "/pods/csi-2/work");
+  const std::string cache = place("u1", "cache");
+  ASSERT_TRUE(mounter_->overlay({kLower, "pods/csi-2/upper", "pods/csi-2/work"}, cache));
+  EXPECT_EQ(map_users(pods() + "/" + cache, users), EINVAL);
+  ::close(users);
 }
 
 TEST_F(KernelMounterTest, AnOverlayOfWhatIsGone) {
