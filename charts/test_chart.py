@@ -27,9 +27,10 @@ TAINT = "gobuildenv.dev/agent-not-ready"
 USER = f"system:serviceaccount:{NAMESPACE}:gobuildenv"
 
 
-def template(*settings: str, only: str = "") -> str:
-    """The rendered chart, or one file of it."""
+def template(*settings: str, only: str = "", hooks=False) -> str:
+    """The rendered chart, or one file of it; with what runs before an uninstall only if asked."""
     return run_helm("template", "gobuildenv", CHART, "--namespace", NAMESPACE,
+                    *(() if hooks else ("--no-hooks",)),
                     *(word for s in settings for word in ("--set", s)),
                     *(("--show-only", f"templates/{only}.yaml") if only else ()))
 
@@ -265,6 +266,60 @@ class Rendering(unittest.TestCase):
         self.assertEqual(set(), unused)
         known = declared | {p.rsplit(".", n)[0] for p in declared for n in (1, 2) if "." in p}
         self.assertEqual(set(), used - known)
+
+
+class Uninstall(unittest.TestCase):
+    """What it does on a cluster is shown by e2e/scenarios/test_uninstall.py."""
+
+    def hooks(self, *settings):
+        return objects(template(*settings, only="uninstall", hooks=True))
+
+    def test_injection_stops_and_pods_are_asked_before_anything_goes(self):
+        found = self.hooks()
+        self.assertEqual({"ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Job"},
+                         {kind for kind, _ in found})
+        for (kind, _), o in found.items():
+            with self.subTest(kind):
+                annotations = o["metadata"]["annotations"]
+                self.assertEqual("pre-delete", annotations["helm.sh/hook"])
+                self.assertEqual("0" if kind == "Job" else "-1",
+                                 annotations.get("helm.sh/hook-weight", "0"))
+        job = found["Job", "gobuildenv-uninstall"]["spec"]
+        self.assertEqual(0, job["backoffLimit"])
+        args = job["template"]["spec"]["containers"][0]["args"]
+        self.assertIn("--webhook-config=gobuildenv", args)
+        self.assertIn("--wait-seconds=60", args)
+        self.assertEqual({"gobuildenv"}, {name for kind, name in objects(template())
+                                          if kind.endswith("WebhookConfiguration")})
+        source = (HERE.parent / "operator" / "uninstall_command.cpp").read_text()
+        known = set(re.findall(r'add_(?:option|flag)\(\s*"(--[a-z-]+)"', source))
+        self.assertEqual(set(), {a.partition("=")[0] for a in args[1:]} - known)
+
+    def test_the_job_outlives_its_wait(self):
+        job = self.hooks("uninstall.waitSeconds=600")["Job", "gobuildenv-uninstall"]["spec"]
+        self.assertGreaterEqual(job["activeDeadlineSeconds"], 660)
+
+    def test_can_be_left_out(self):
+        self.assertNotIn("prepare-uninstall", template("uninstall.prepare=false", hooks=True))
+
+    def test_the_plain_manifest_runs_nothing_when_applied(self):
+        text = subprocess.run([HERE / "render-manifest"], check=True, text=True, capture_output=True).stdout
+        self.assertNotIn("kind: Job", text)
+
+    def test_pod_passes_restricted(self):
+        spec = self.hooks()["Job", "gobuildenv-uninstall"]["spec"]["template"]["spec"]
+        del spec["serviceAccountName"]
+        Cluster.kubectl("create", "--dry-run=server", "-f", "-", text=json.dumps(
+            {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "probe", "namespace": NAMESPACE},
+             "spec": spec}))
+
+    def test_rights(self):
+        rules = self.hooks()["ClusterRole", "gobuildenv-uninstall"]["rules"]
+        self.assertEqual([
+            {"apiGroups": ["admissionregistration.k8s.io"], "resourceNames": ["gobuildenv"],
+             "resources": ["mutatingwebhookconfigurations", "validatingwebhookconfigurations"],
+             "verbs": ["get", "delete"]},
+            {"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]}], rules)
 
 
 class Security(unittest.TestCase):

@@ -15,5 +15,6 @@ void add_render_command(CLI::App& app, ExitCode& exit);
 void add_inject_command(CLI::App& app, ExitCode& exit);
 void add_explain_command(CLI::App& app, ExitCode& exit);
 void add_gc_command(CLI::App& app, ExitCode& exit);
+void add_prepare_uninstall_command(CLI::App& app, ExitCode& exit);
 
 }  // namespace gobuildenv::cli

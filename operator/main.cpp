@@ -36,6 +36,7 @@ int run(int argc, char** argv) {
   gobuildenv::cli::add_inject_command(app, exit);
   gobuildenv::cli::add_explain_command(app, exit);
   gobuildenv::cli::add_gc_command(app, exit);
+  gobuildenv::cli::add_prepare_uninstall_command(app, exit);
   gobuildenv::cli::add_manager_command(app, exit);
   try {
     app.parse(argc, argv);

@@ -130,3 +130,15 @@ rules:
 sideEffects: None
 timeoutSeconds: {{ .Values.webhook.timeoutSeconds }}
 {{- end -}}
+
+{{/* Of what exists only while the release is being uninstalled. */}}
+{{- define "gobuildenv.uninstallMeta" }}
+  labels:
+    app.kubernetes.io/name: {{ .Chart.Name }}
+    app.kubernetes.io/instance: {{ .Release.Name }}
+    app.kubernetes.io/component: uninstall
+    {{- include "gobuildenv.commonLabels" . | nindent 4 }}
+  annotations:
+    helm.sh/hook: pre-delete
+    helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
+{{- end }}

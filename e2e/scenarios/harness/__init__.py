@@ -23,7 +23,7 @@ from .build_pods import BuildPods  # noqa: E402
 from .case import Case  # noqa: E402
 from .cluster import CannotRunContainers, Cluster  # noqa: E402
 from .go_module import go_module, write_files  # noqa: E402
-from .in_cluster import InCluster  # noqa: E402
+from .in_cluster import ByHelm, InCluster  # noqa: E402
 from .objects import (  # noqa: E402
     asking, condition, config_maps, environment, environments, pod, revision_of, variables_of)
 from .off_cluster import OffCluster  # noqa: E402
@@ -31,7 +31,7 @@ from .registration import wait_for_crd  # noqa: E402
 from .tools import ROOT, SYSTEM_NAMESPACE, Failure, binary, manifest, now, run, wait_for  # noqa: E402
 
 __all__ = [
-    "ROOT", "SYSTEM_NAMESPACE", "Api", "BuildPods", "CannotRunContainers", "Case", "Cluster", "Failure",
+    "ROOT", "SYSTEM_NAMESPACE", "Api", "BuildPods", "ByHelm", "CannotRunContainers", "Case", "Cluster", "Failure",
     "InCluster", "OffCluster", "asking", "binary", "condition", "config_maps", "environment",
     "environments", "go_module", "manifest", "now", "pod", "revision_of", "run", "variables_of",
     "wait_for", "wait_for_crd", "write_files"]

@@ -1,9 +1,14 @@
 """The operator installed by its Helm chart."""
 
+import sys
+
 from clusterlib import images
 
 from .registration import split_crds, wait_for_ca_bundle, wait_for_crd, wait_for_route
 from .tools import ROOT, SYSTEM_NAMESPACE, Failure, programs, run
+
+sys.path.insert(0, str(ROOT / "charts"))
+from tools.programs import helm  # noqa: E402  (the path above comes first)
 
 
 class InCluster:
@@ -18,14 +23,17 @@ class InCluster:
         if proxy:
             # Helm splits at commas, which a GOPROXY may hold.
             settings.append("manager.moduleProxy=" + proxy.replace(",", "\\,"))
-        sets = [a for s in settings for a in ("--set", s)]
-        text = run(ROOT / "charts" / "render-manifest", "--namespace", SYSTEM_NAMESPACE, *sets,
-                   timeout=1800, progress=True).stdout
+        self.sets = [a for s in settings for a in ("--set", s)]
         cluster.namespace(SYSTEM_NAMESPACE)
+        self.install()
+
+    def install(self):
+        text = run(ROOT / "charts" / "render-manifest", "--namespace", SYSTEM_NAMESPACE, *self.sets,
+                   timeout=1800, progress=True).stdout
         crds, rest = split_crds(text)
-        cluster.apply(crds, "--server-side")
-        wait_for_crd(cluster)
-        cluster.apply(rest, "--server-side", "-n", SYSTEM_NAMESPACE)
+        self.cluster.apply(crds, "--server-side")
+        wait_for_crd(self.cluster)
+        self.cluster.apply(rest, "--server-side", "-n", SYSTEM_NAMESPACE)
         self.wait_ready()
 
     name = "deployment/gobuildenv"
@@ -47,3 +55,16 @@ class InCluster:
         return "\n".join(self.cluster.kubectl(*show, *argv, check=False).stdout for argv in (
             ("get", "pods", "-o", "wide"), ("get", "events"),
             ("logs", "deployment/gobuildenv", "--all-containers", "--tail=40")))
+
+
+class ByHelm(InCluster):
+    """As a release that Helm keeps, and can take away."""
+
+    def install(self):
+        self.helm("install", ROOT / "charts" / "gobuildenv", *self.sets)
+        wait_for_crd(self.cluster)
+        self.wait_ready()
+
+    def helm(self, verb, *argv, check=True):
+        return run(helm(), verb, "gobuildenv", *argv, "--namespace", SYSTEM_NAMESPACE,
+                   "--kubeconfig", self.cluster.kubeconfig, check=check)
