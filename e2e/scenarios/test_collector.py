@@ -12,7 +12,6 @@ from clusterlib import images, versions
 from harness import wait_for
 
 NEW, OLD = "1.22.3", "1.21.6"
-SYSTEM = "gobuildenv-system"
 AGE = 8  # seconds
 # Starts the toolchain's programs again and again, and says when one cannot be had.
 SCRIPT = """
@@ -40,29 +39,17 @@ class Collector(harness.Case):
         cls.api = cls.cluster.api
         proxy = cls.cluster.proxy(versions.toolchain_module(OLD))
         cls.cluster.load_image("conda-go")
-        cls.root = cls.cluster.folder / "agent-root"
+        cls.agent = harness.Agent(cls.cluster)
+        cls.root = cls.agent.root
         # The disk is as full as this machine's: watermarks must not decide here.
         cls.operator = harness.InCluster(cls.cluster, proxy, values=(
-            "agent.enabled=true", f"agent.root={cls.root}", "agent.log.format=text",
-            "agent.collector.interval=1s", f"agent.collector.unusedFor={AGE}s",
-            "agent.collector.minIdle=1s", "agent.collector.highWatermark=100",
-            "agent.collector.lowWatermark=100", "agent.collector.deleteRate=0"))
-        cls.operators = (cls.operator, cls)
-        cls.cluster.kubectl("-n", SYSTEM, "rollout", "status", cls.name, "--timeout=120s",
-                            timeout=150)
+            *cls.agent.values, "agent.log.format=text", "agent.collector.interval=1s",
+            f"agent.collector.unusedFor={AGE}s", "agent.collector.minIdle=1s",
+            "agent.collector.highWatermark=100", "agent.collector.lowWatermark=100",
+            "agent.collector.deleteRate=0"))
+        cls.operators = (cls.operator, cls.agent)
+        cls.agent.wait_ready()
         cls.cluster.namespace("ci")
-
-    name = "daemonset/gobuildenv-agent"
-
-    @classmethod
-    def log(cls, tail=-1):
-        return cls.cluster.kubectl("-n", SYSTEM, "logs", cls.name, f"--tail={tail}",
-                                   check=False).stdout
-
-    @classmethod
-    def tail(cls):
-        return "\n".join((cls.log(60), *(cls.cluster.kubectl(*argv, check=False).stdout for argv in (
-            ("-n", "ci", "get", "pods", "-o", "wide"), ("-n", "ci", "get", "events")))))
 
     def declare(self, name, version):
         self.api.apply_environment("ci", name, toolchain={"version": version, "delivery": "Volume"},
@@ -105,14 +92,6 @@ class Collector(harness.Case):
         return {re.search(r"go([\d.]+)\.linux", u["unit"]).group(1): (fate, u["why"])
                 for u, fate in units if u["kind"] == "toolchain"}
 
-    def metric(self, name):
-        pods = self.api.list(f"/api/v1/namespaces/{SYSTEM}/pods"
-                             "?labelSelector=app.kubernetes.io/component%3Dagent")
-        text = self.cluster.kubectl("get", "--raw", f"/api/v1/namespaces/{SYSTEM}/pods/"
-                                    f"{pods[0]['metadata']['name']}:8082/proxy/metrics").stdout
-        return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines()
-                   if line.startswith(name))
-
     def test_collected_after_use_and_age_and_never_before(self):
         for environment, version in (("go122", NEW), ("go121", OLD)):
             self.declare(environment, version)
@@ -128,14 +107,14 @@ class Collector(harness.Case):
             self.create(pod, environment)
         for pod in ("new", "old"):
             wait_for(f"pod {pod} to build", 120, lambda p=pod: self.turns(p) > 0)
-        runs = self.metric("gobuildenv_collector_runs_total")
+        runs = self.agent.metric("gobuildenv_collector_runs_total")
         self.delete("gobuildenv", "go122", "go121")
         time.sleep(2 * AGE + 4)
         for pod in ("new", "old"):
             self.wait_for_turns(pod, 3)
         self.assertTrue(self.there(NEW) and self.there(OLD))
-        self.assertGreater(self.metric("gobuildenv_collector_runs_total"), runs + AGE)
-        self.assertNotIn("unit collected kind=toolchain", self.log())
+        self.assertGreater(self.agent.metric("gobuildenv_collector_runs_total"), runs + AGE)
+        self.assertNotIn("unit collected kind=toolchain", self.agent.log())
         for version, pod in ((NEW, "new"), (OLD, "old")):
             fate, why = self.explain()[version]
             self.assertEqual(fate, "stays")
@@ -149,16 +128,16 @@ class Collector(harness.Case):
         wait_for("1.22.3 to be collected", 90, lambda: not self.there(NEW))
         wait_for("the trash to be emptied", 90, lambda: not list((self.root / "trash").iterdir()))
 
-        log = self.log()
+        log = self.agent.log()
         for version in (NEW, OLD):
             self.assertRegex(log, rf'unit collected kind=toolchain bytes=\d{{9}} '
                                   rf'unit="toolchains/go{version}\.linux-[^"]*" '
                                   rf'why="unused for \d+s, kept for {AGE}s"')
         self.assertEqual(
-            self.metric('gobuildenv_collector_collected_units_total{kind="toolchain"}'), 2)
-        self.assertEqual(self.metric("gobuildenv_collector_failures_total"), 0)
+            self.agent.metric('gobuildenv_collector_collected_units_total{kind="toolchain"}'), 2)
+        self.assertEqual(self.agent.metric("gobuildenv_collector_failures_total"), 0)
         self.assertGreater(
-            self.metric('gobuildenv_collector_reclaimed_bytes_total{kind="toolchain"}'), 300e6)
+            self.agent.metric('gobuildenv_collector_reclaimed_bytes_total{kind="toolchain"}'), 300e6)
 
         # Whoever wants one again gets it again.
         self.declare("go121", OLD)

@@ -10,7 +10,6 @@ from harness import wait_for
 
 NEW, OLD, ABSENT = "1.22.3", "1.21.6", "1.21.5"
 TOOLCHAIN = "/opt/gobuildenv/toolchain"
-SYSTEM = "gobuildenv-system"
 # Says what it is built by, tries to change its toolchain, and stays.
 SCRIPT = f"""
 set -eu
@@ -49,29 +48,13 @@ class NodeAgent(harness.Case):
         cls.api = cls.cluster.api
         proxy = cls.cluster.proxy(versions.toolchain_module(OLD))
         cls.cluster.load_image("conda-go")
-        cls.root = cls.cluster.folder / "agent-root"
+        cls.agent = harness.Agent(cls.cluster)
+        cls.root = cls.agent.root
         cls.operator = harness.InCluster(cls.cluster, proxy, values=(
-            "agent.enabled=true", f"agent.root={cls.root}", "agent.volumeWaitSeconds=60",
-            "agent.log.format=text"))
-        cls.operators = (cls.operator, cls)
-        cls.wait_for_agent()
+            *cls.agent.values, "agent.volumeWaitSeconds=60", "agent.log.format=text"))
+        cls.operators = (cls.operator, cls.agent)
+        cls.agent.wait_ready()
         cls.cluster.namespace("ci", **{"pod-security.kubernetes.io/enforce": "restricted"})
-
-    name = "daemonset/gobuildenv-agent"
-
-    @classmethod
-    def tail(cls):
-        return "\n".join(cls.cluster.kubectl(*argv, check=False).stdout for argv in (
-            ("-n", SYSTEM, "describe", cls.name), ("-n", SYSTEM, "get", "events"),
-            ("-n", SYSTEM, "logs", cls.name, "--tail=60"),
-            ("-n", "ci", "get", "pods", "-o", "wide"), ("-n", "ci", "get", "events")))
-
-    @classmethod
-    def wait_for_agent(cls):
-        done = cls.cluster.kubectl("-n", SYSTEM, "rollout", "status", cls.name, "--timeout=120s",
-                                   timeout=150, check=False)
-        if done.returncode != 0:
-            raise harness.Failure(f"{done.stdout}{done.stderr}\n{cls.tail()}")
 
     def declare(self, name, version):
         self.api.apply_environment("ci", name, toolchain={"version": version, "delivery": "Volume"},
@@ -123,11 +106,6 @@ class NodeAgent(harness.Case):
         found = [json.loads(path.read_text()) for path in (self.root / "volumes").glob("*.json")]
         return {record["pod"]["name"]: record for record in found}
 
-    def agent_pod(self):
-        pods = self.api.list(f"/api/v1/namespaces/{SYSTEM}/pods"
-                             "?labelSelector=app.kubernetes.io/component%3Dagent")
-        return [p["metadata"]["name"] for p in pods if "deletionTimestamp" not in p["metadata"]]
-
     def test_two_toolchains_at_once(self):
         """1.22.3 and 1.21.6 on one node at the same time, under Pod Security `restricted`."""
         self.declare("go122", NEW)
@@ -155,10 +133,9 @@ class NodeAgent(harness.Case):
         self.create("patient", "go122")
         self.log("patient")
         before = self.records()["patient"]
-        agent = self.agent_pod()
-        self.cluster.kubectl("-n", SYSTEM, "delete", "pod", *agent, "--grace-period=0", "--force")
-        wait_for("another agent", 60, lambda: set(self.agent_pod()) - set(agent))
-        self.wait_for_agent()
+        killed = self.agent.kill()
+        wait_for("another agent", 60, lambda: set(self.agent.pods()) - {killed})
+        self.agent.wait_ready()
         self.assertEqual(self.records()["patient"], before)
         said = self.cluster.kubectl("-n", "ci", "exec", "patient", "--", "go", "version").stdout
         self.assertIn(f"go{NEW} ", said)

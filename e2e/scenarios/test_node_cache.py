@@ -9,7 +9,6 @@ from harness import wait_for
 from harness.objects import condition
 
 NEW, ABSENT = "1.22.3", "1.21.5"
-SYSTEM = "gobuildenv-system"
 TAINT = "gobuildenv.dev/agent-not-ready"
 GNC = "/apis/gobuildenv.dev/v1alpha1/gonodecaches"
 
@@ -27,20 +26,13 @@ class NodeCache(harness.Case):
         cls.cluster.load_image("conda-go")
         # As a node that is registered with it: nothing but the agent comes before it is taken away.
         cls.cluster.kubectl("taint", "node", cls.node, f"{TAINT}:NoSchedule")
-        cls.root = cls.cluster.folder / "agent-root"
+        cls.agent = harness.Agent(cls.cluster, ("get", "gonodecaches", "-o", "yaml"),
+                                  ("-n", "ci", "get", "gbe", "-o", "yaml"))
         cls.operator = harness.InCluster(cls.cluster, proxy, values=(
-            "agent.enabled=true", f"agent.root={cls.root}", "manager.replicas=1",
+            *cls.agent.values, "manager.replicas=1",
             f"agent.startupTaint={TAINT}:NoSchedule"))
-        cls.operators = (cls.operator, cls)
+        cls.operators = (cls.operator, cls.agent)
         cls.cluster.namespace("ci")
-
-    name = "daemonset/gobuildenv-agent"
-
-    @classmethod
-    def tail(cls):
-        return "\n".join(cls.cluster.kubectl(*argv, check=False).stdout for argv in (
-            ("-n", SYSTEM, "logs", cls.name, "--tail=60"), ("get", "gonodecaches", "-o", "yaml"),
-            ("-n", "ci", "get", "gbe", "-o", "yaml"), ("get", "events", "-A")))
 
     def cache(self):
         return self.api.get(f"{GNC}/{self.node}")

@@ -8,7 +8,6 @@ import harness
 from harness import wait_for, write_files
 
 GO = "1.22.3"
-SYSTEM = "gobuildenv-system"
 MODULES, BUILD = "/var/cache/gobuildenv/mod", "/var/cache/gobuildenv/build"
 MAIN = """\
 package main
@@ -68,13 +67,13 @@ class SharedCaches(harness.Case):
         cls.module = harness.go_module({"main.go": MAIN}, quote)
         cls.proxy = cls.cluster.proxy(quote)
         cls.cluster.load_image("conda-go")
-        cls.root = cls.cluster.folder / "agent-root"
+        cls.agent = harness.Agent(cls.cluster)
+        cls.root = cls.agent.root
         cls.pods = harness.BuildPods(cls.cluster, cls.root)
         cls.operator = harness.InCluster(cls.cluster, cls.proxy, values=(
-            "agent.enabled=true", f"agent.root={cls.root}", "agent.volumeWaitSeconds=60",
-            "agent.log.format=text"))
-        cls.operators = (cls.operator, cls)
-        cls.wait_for_agent()
+            *cls.agent.values, "agent.volumeWaitSeconds=60", "agent.log.format=text"))
+        cls.operators = (cls.operator, cls.agent)
+        cls.agent.wait_ready()
         for ns in ("ci", "other"):
             cls.cluster.namespace(ns, **{"pod-security.kubernetes.io/enforce": "restricted"})
             for account in ("releaser", "stranger"):
@@ -84,21 +83,6 @@ class SharedCaches(harness.Case):
         cls.declare("ci", "own", "Pod")
         # Everything else is about what this pod leaves.
         cls.first_log = cls.trusted("release")
-
-    name = "daemonset/gobuildenv-agent"
-
-    @classmethod
-    def tail(cls):
-        return "\n".join(cls.cluster.kubectl(*argv, check=False).stdout for argv in (
-            ("-n", SYSTEM, "logs", cls.name, "--tail=60"),
-            ("-n", "ci", "get", "pods", "-o", "wide"), ("-n", "ci", "get", "events")))
-
-    @classmethod
-    def wait_for_agent(cls):
-        done = cls.cluster.kubectl("-n", SYSTEM, "rollout", "status", cls.name, "--timeout=120s",
-                                   timeout=150, check=False)
-        if done.returncode != 0:
-            raise harness.Failure(f"{done.stdout}{done.stderr}\n{cls.tail()}")
 
     @classmethod
     def declare(cls, ns, name, scope):
@@ -202,12 +186,9 @@ class SharedCaches(harness.Case):
         self.pods.create("ci", "late", self.builds(other), account="releaser", uid=10002)
         code, log = self.pods.ended("ci", "late")
         self.assertEqual(code, 0, log)
-        pods = [p["metadata"]["name"] for p in self.api.list(
-            f"/api/v1/namespaces/{SYSTEM}/pods"
-            "?labelSelector=app.kubernetes.io/component%3Dagent")]
         self.cluster.kubectl("-n", "ci", "delete", "pod", "late", "--wait=false")
-        self.cluster.kubectl("-n", SYSTEM, "delete", "pod", *pods, "--grace-period=0", "--force")
-        self.wait_for_agent()
+        self.agent.kill()
+        self.agent.wait_ready()
         wait_for("its volumes to go", 120, lambda: not self.pods.records("late"))
         wait_for("the next layer", 120, lambda: self.layers()["build"] > layers["build"])
         self.assertEqual(self.pods.records("patient"), held)

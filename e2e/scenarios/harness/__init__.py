@@ -9,6 +9,7 @@ an API server alone), and asserts on what kubectl shows.
     api.py        the administrator's own requests
     cluster.py    a cluster of e2e/cluster, and its audit log
     in_cluster.py, off_cluster.py    the operator, deployed
+    agent.py      the node agent's DaemonSet
     build_pods.py pods that build with the node agent's volumes
     case.py       the base of every test case
 """
@@ -18,7 +19,8 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "cluster"))
 
-from .api import Api  # noqa: E402  (clusterlib is found by the path above)
+from .agent import Agent  # noqa: E402  (clusterlib is found by the path above)
+from .api import Api  # noqa: E402
 from .build_pods import BuildPods  # noqa: E402
 from .case import Case  # noqa: E402
 from .cluster import CannotRunContainers, Cluster  # noqa: E402
@@ -31,7 +33,7 @@ from .registration import wait_for_crd  # noqa: E402
 from .tools import ROOT, SYSTEM_NAMESPACE, Failure, binary, manifest, now, run, wait_for  # noqa: E402
 
 __all__ = [
-    "ROOT", "SYSTEM_NAMESPACE", "Api", "BuildPods", "ByHelm", "CannotRunContainers", "Case", "Cluster", "Failure",
-    "InCluster", "OffCluster", "asking", "binary", "condition", "config_maps", "environment",
-    "environments", "go_module", "manifest", "now", "pod", "revision_of", "run", "variables_of",
+    "ROOT", "SYSTEM_NAMESPACE", "Agent", "Api", "BuildPods", "ByHelm", "CannotRunContainers", "Case",
+    "Cluster", "Failure", "InCluster", "OffCluster", "asking", "binary", "condition", "config_maps",
+    "environment", "environments", "go_module", "manifest", "now", "pod", "revision_of", "run", "variables_of",
     "wait_for", "wait_for_crd", "write_files"]
