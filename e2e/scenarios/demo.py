@@ -128,6 +128,7 @@ def main():
                     operator.close()
         finally:
             if keep:
+                cluster.keep()
                 print(f"\nThe cluster stays: export KUBECONFIG={cluster.kubeconfig}\n"
                       "Take it down with: e2e/cluster/cluster down --name demo")
             else:

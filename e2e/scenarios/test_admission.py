@@ -9,6 +9,8 @@ import unittest
 import harness
 from harness import asking, pod, revision_of, variables_of, wait_for
 
+SECONDS = 15
+
 
 class Admission(harness.Case):
     @classmethod

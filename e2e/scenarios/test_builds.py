@@ -14,6 +14,7 @@ import harness
 from clusterlib import images
 from harness import wait_for
 
+SECONDS = 300
 CONDA_CC = "x86_64-conda-linux-gnu-cc"
 SQLITE = "github.com/mattn/go-sqlite3"
 SQLITE_VERSION = "v1.14.22"

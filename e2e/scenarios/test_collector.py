@@ -11,6 +11,7 @@ import harness
 from clusterlib import images, versions
 from harness import wait_for
 
+SECONDS = 130
 NEW, OLD = "1.22.3", "1.21.6"
 AGE = 8  # seconds
 # Starts the toolchain's programs again and again, and says when one cannot be had.

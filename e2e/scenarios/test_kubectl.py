@@ -10,6 +10,7 @@ import unittest
 import harness
 from harness import asking, condition, config_maps, revision_of, variables_of, wait_for
 
+SECONDS = 45
 OPERATOR = "manager"
 
 

@@ -5,6 +5,8 @@ import sys
 import unittest
 from pathlib import Path
 
+SECONDS = 60
+
 
 class MainJob(unittest.TestCase):
     def test_apply_configmap_pod_log(self):

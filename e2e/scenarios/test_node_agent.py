@@ -8,6 +8,7 @@ import harness
 from clusterlib import images, versions
 from harness import wait_for
 
+SECONDS = 120
 NEW, OLD, ABSENT = "1.22.3", "1.21.6", "1.21.5"
 TOOLCHAIN = "/opt/gobuildenv/toolchain"
 # Says what it is built by, tries to change its toolchain, and stays.

@@ -8,6 +8,7 @@ from clusterlib import images
 from harness import wait_for
 from harness.objects import condition
 
+SECONDS = 200
 NEW, ABSENT = "1.22.3", "1.21.5"
 TAINT = "gobuildenv.dev/agent-not-ready"
 GNC = "/apis/gobuildenv.dev/v1alpha1/gonodecaches"

@@ -12,6 +12,8 @@ import unittest
 import harness
 from harness import asking, config_maps, revision_of, wait_for
 
+SECONDS = 120
+ALONE = True
 DEPLOYMENT = f"/apis/apps/v1/namespaces/{harness.SYSTEM_NAMESPACE}/deployments/gobuildenv"
 LEASE = (f"/apis/coordination.k8s.io/v1/namespaces/{harness.SYSTEM_NAMESPACE}"
          "/leases/gobuildenv-manager")

@@ -7,6 +7,7 @@ import unittest
 import harness
 from harness import asking, revision_of, wait_for
 
+SECONDS = 90
 CRD = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/gobuildenvs.gobuildenv.dev"
 LEASE = (f"/apis/coordination.k8s.io/v1/namespaces/{harness.SYSTEM_NAMESPACE}"
          "/leases/gobuildenv-manager")

@@ -7,6 +7,7 @@ import unittest
 import harness
 from harness import wait_for, write_files
 
+SECONDS = 105
 GO = "1.22.3"
 MODULES, BUILD = "/var/cache/gobuildenv/mod", "/var/cache/gobuildenv/build"
 MAIN = """\

@@ -11,6 +11,7 @@ import unittest
 import harness
 from harness import config_maps, wait_for
 
+SECONDS = 35
 LEASE_SECONDS = 15
 LOST_LEASE = 75
 LEASE = (f"/apis/coordination.k8s.io/v1/namespaces/{harness.SYSTEM_NAMESPACE}"

@@ -7,6 +7,7 @@ import harness
 from clusterlib import images
 from harness import wait_for
 
+SECONDS = 120
 SYSTEM = harness.SYSTEM_NAMESPACE
 AGENT = "daemonset/gobuildenv-agent"
 DRIVER = "gobuildenv.dev"

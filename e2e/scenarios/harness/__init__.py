@@ -8,6 +8,7 @@ an API server alone), and asserts on what kubectl shows.
     objects.py    the objects that scenarios make, and what they read out of answers
     api.py        the administrator's own requests
     cluster.py    a cluster of e2e/cluster, and its audit log
+    chart.py      the chart, rendered or installed
     in_cluster.py, off_cluster.py    the operator, deployed
     agent.py      the node agent's DaemonSet
     build_pods.py pods that build with the node agent's volumes

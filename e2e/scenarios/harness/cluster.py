@@ -1,5 +1,6 @@
 """A cluster of e2e/cluster, and its audit log."""
 
+import atexit
 import json
 import pathlib
 import subprocess
@@ -33,6 +34,8 @@ class Cluster:
             raise CannotRunContainers()
         if done.returncode != 0:
             raise Failure(f"the cluster did not start (exit {done.returncode})")
+        # An interrupt ends the tests without their cleanups.
+        atexit.register(self.__exit__)
         try:
             self.kubeconfig = run(CLUSTER, "kubeconfig", "--name", self.name).stdout.strip()
             self.folder = pathlib.Path(self.kubeconfig).parent
@@ -43,9 +46,14 @@ class Cluster:
         return self
 
     def __exit__(self, *_):
+        self.keep()
         if self.api:
             self.api.close()
         subprocess.run([str(CLUSTER), "down", "--name", self.name], stdout=subprocess.DEVNULL)
+
+    def keep(self):
+        """Leaves it up when this process ends."""
+        atexit.unregister(self.__exit__)
 
     def kubectl(self, *argv, check=True, stdin=None, timeout=120):
         return run(binaries.path("kubectl"), f"--kubeconfig={self.kubeconfig}", *argv,

@@ -1,14 +1,10 @@
 """The operator installed by its Helm chart."""
 
-import sys
-
 from clusterlib import images
 
+from .chart import helm, rendered
 from .registration import split_crds, wait_for_ca_bundle, wait_for_crd, wait_for_route
 from .tools import ROOT, SYSTEM_NAMESPACE, Failure, programs, run
-
-sys.path.insert(0, str(ROOT / "charts"))
-from tools.programs import helm  # noqa: E402  (the path above comes first)
 
 
 class InCluster:
@@ -28,9 +24,7 @@ class InCluster:
         self.install()
 
     def install(self):
-        text = run(ROOT / "charts" / "render-manifest", "--namespace", SYSTEM_NAMESPACE, *self.sets,
-                   timeout=1800, progress=True).stdout
-        crds, rest = split_crds(text)
+        crds, rest = split_crds(rendered(*self.sets))
         self.cluster.apply(crds, "--server-side")
         wait_for_crd(self.cluster)
         self.cluster.apply(rest, "--server-side", "-n", SYSTEM_NAMESPACE)

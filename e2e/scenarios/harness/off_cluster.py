@@ -11,6 +11,7 @@ import socket
 import subprocess
 import tempfile
 
+from .chart import rendered
 from .registration import wait_for_crd
 from .tools import ROOT, SYSTEM_NAMESPACE, Failure, binary, run, wait_for
 
@@ -72,10 +73,8 @@ class OffCluster:
 
     def register(self):
         """The chart's webhook configurations, pointed at this process."""
-        text = run(ROOT / "charts" / "render-manifest", "--namespace", SYSTEM_NAMESPACE,
-                   timeout=1800, progress=True).stdout
         bundle = base64.b64encode((self.folder / "tls.crt").read_bytes()).decode()
-        for yaml in re.split(r"^---\s*$", text, flags=re.M):
+        for yaml in re.split(r"^---\s*$", rendered(), flags=re.M):
             if not re.search(r"^kind: \w+WebhookConfiguration\s*$", yaml, re.M):
                 continue
             document = json.loads(self.cluster.kubectl(
