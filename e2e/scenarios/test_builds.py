@@ -1,51 +1,19 @@
-"""Builds that fail in a conda image, and succeed in the same pod once it carries the label.
-
-Every scenario runs one pod twice on a real kubelet: without the label, where it must fail with the
-message people know (a scenario whose "before" does not fail proves nothing), and with it.
-
-All with delivery Download. Not here, as they need a toolchain that is mounted: scenario 10 (a
-toolchain inside the module cache), and of 5, 7 and 12 what preflight says before the build.
+"""Builds that fail in a conda image, and succeed in the same pod once it carries the label, with a
+toolchain that go itself downloads; with one that is mounted: test_mounted_builds.py.
 """
 
-import textwrap
 import unittest
 
 import harness
-from clusterlib import images
-from harness import wait_for
+from harness.image_builds import (
+    ACTIVATE, BEGIN, CONDA_CC, GENERIC, ImageBuilds, module)
 
 SECONDS = 300
-CONDA_CC = "x86_64-conda-linux-gnu-cc"
 SQLITE = "github.com/mattn/go-sqlite3"
 SQLITE_VERSION = "v1.14.22"
-# The image's GOROOT is of a version that is not there, which is a scenario of its own.
-WITHOUT_GOROOT = "unset GOROOT\n"
-BEGIN = "set -eu; mkdir -p /tmp/m; cd /tmp/m\n"
-ACTIVATE = ". /opt/conda/etc/profile.d/conda.sh; conda activate base\n"
-GENERIC = """\
-cat > main.go <<'GO'
-package main
-
-import (
-	"fmt"
-	"runtime"
-)
-
-func first[T any](list []T) T { return list[0] }
-
-func main() { fmt.Println("built by", runtime.Version(), first([]int{42})) }
-GO
-go build -o program . && ./program
-"""
 
 
-def module(go, *lines):
-    """Shell that writes a go.mod for this Go."""
-    return "printf '%s\\n' " + " ".join(
-        f"'{line}'" for line in ("module example.test/m", "", f"go {go}", *lines)) + " > go.mod\n"
-
-
-class Builds(harness.Case):
+class Builds(ImageBuilds):
     @classmethod
     def setUpClass(cls):
         try:
@@ -58,52 +26,6 @@ class Builds(harness.Case):
         cls.operator = harness.InCluster(cls.cluster, cls.proxy)
         cls.operators = (cls.operator,)
         cls.cluster.namespace("ci")
-
-    def environment(self, name, version="1.22.3", **spec):
-        """Declares it and waits until it is served."""
-        proxies = {"proxies": [{"url": self.proxy}]}
-        self.api.apply_environment("ci", name, version, modules=proxies,
-                                   conda={"prefix": "/opt/conda"}, **spec)
-        self.api.ready("ci", name, 60)
-
-    def both(self, name, script, env=None, begin=BEGIN + WITHOUT_GOROOT, **security):
-        """Runs the script in a pod without and in one with the label; gives (exit code, log) of
-        each."""
-        variables = {"GOPROXY": self.proxy, **(env or {})}
-        names = [f"{name}-before", f"{name}-after"]
-        for pod_name, labels in zip(names, ({}, {"gobuildenv.dev/env": name})):
-            status, answer, _ = self.api.create_pod("ci", {
-                "metadata": {"name": pod_name, "labels": labels},
-                "spec": {"restartPolicy": "Never", "securityContext": security,
-                         "terminationGracePeriodSeconds": 1, "containers": [{
-                             "name": "main", "image": images.CONDA_GO, "imagePullPolicy": "Never",
-                             "command": ["bash", "-c", begin + script],
-                             "env": [{"name": k, "value": v} for k, v in variables.items()]}]},
-            }, dry_run=False)
-            self.assertEqual(status, 201, answer)
-        return [self.ended(pod_name) for pod_name in names]
-
-    def ended(self, pod_name):
-        def is_over():
-            status = self.api.get(f"/api/v1/namespaces/ci/pods/{pod_name}")["status"]
-            if status["phase"] in ("Succeeded", "Failed"):
-                return status
-            raise harness.Failure(f"{status}")
-        status = wait_for(f"pod {pod_name} to end", 180, is_over)
-        log = self.cluster.kubectl("-n", "ci", "logs", pod_name).stdout
-        state = status["containerStatuses"][0]["state"]
-        return state["terminated"]["exitCode"], textwrap.dedent(log)
-
-    def fails_with(self, before, message):
-        code, log = before
-        self.assertNotEqual(code, 0, f"it did not fail without the label:\n{log}")
-        self.assertIn(message, log)
-
-    def is_green(self, after, *parts):
-        code, log = after
-        self.assertEqual(code, 0, log)
-        for part in parts:
-            self.assertIn(part, log)
 
     def test_1_compiler_of_conda_is_absent(self):
         self.environment("absent-compiler")

@@ -11,6 +11,7 @@ an API server alone), and asserts on what kubectl shows.
     chart.py      the chart, rendered or installed
     in_cluster.py, off_cluster.py    the operator, deployed
     agent.py      the node agent's DaemonSet
+    image_builds.py one build in a conda image, without and with the label
     build_pods.py pods that build with the node agent's volumes
     case.py       the base of every test case
 """
