@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <condition_variable>
+#include <iterator>
 #include <mutex>
 
 #include "kube/base64.hpp"
@@ -26,6 +27,23 @@ std::string trimmed(const std::string& text) {
   return first == std::string::npos
              ? std::string()
              : text.substr(first, text.find_last_not_of(" \t\r\n") - first + 1);
+}
+
+/// As the API server decodes it, which also lowers its case: what is no token character of RFC 9110
+/// section 5.6.2, and "%" itself, as "%" and two digits.
+std::string escape_header_key(std::string_view key) {
+  constexpr std::string_view kPlain = "!#$&'*+-.^_`|~";
+  std::string out;
+  for (const char c : key) {
+    const bool alphanumeric =
+        (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
+    if (alphanumeric || kPlain.find(c) != std::string_view::npos) {
+      out += c;
+    } else {
+      fmt::format_to(std::back_inserter(out), "%{:02X}", static_cast<unsigned char>(c));
+    }
+  }
+  return out;
 }
 
 class FileCredentials final : public Credentials {
@@ -127,6 +145,12 @@ class FileCredentials final : public Credentials {
     }
     for (const auto& group : config_.impersonate_groups) {
       out.emplace_back("Impersonate-Group", group);
+    }
+    for (const auto& [key, values] : config_.impersonate_extra) {
+      const std::string name = "Impersonate-Extra-" + escape_header_key(key);
+      for (const auto& value : values) {
+        out.emplace_back(name, value);
+      }
     }
     return out;
   }

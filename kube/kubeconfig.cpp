@@ -62,6 +62,30 @@ class Reader {
     return out;
   }
 
+  std::map<std::string, std::vector<std::string>> text_lists(const YAML::Node& map,
+                                                             const std::string& at,
+                                                             const char* key) {
+    std::map<std::string, std::vector<std::string>> out;
+    const YAML::Node node = child(map, key);
+    if (!node.IsDefined() || node.IsNull()) {
+      return out;
+    }
+    const std::string field = at + "." + key;
+    if (!node.IsMap()) {
+      fail(field, "it is not an object", "write a list of strings for each key");
+      return out;
+    }
+    for (const auto& item : node) {
+      if (!item.first.IsScalar() || item.first.Scalar().empty()) {
+        fail(field, "a key is not a name", "write a list of strings for each key");
+        return {};
+      }
+      const std::string& name = item.first.Scalar();
+      out.emplace(name, texts(node, field, name.c_str()));
+    }
+    return out;
+  }
+
   std::string path(const YAML::Node& map, const std::string& at, const char* key) {
     std::string value = text(map, at, key);
     return value.empty() ? value : against_folder(value);
@@ -194,6 +218,7 @@ UserEntry read_user(Reader& reader, const YAML::Node& node, const std::string& a
   user.impersonate = reader.text(node, at, "as");
   user.impersonate_uid = reader.text(node, at, "as-uid");
   user.impersonate_groups = reader.texts(node, at, "as-groups");
+  user.impersonate_extra = reader.text_lists(node, at, "as-user-extra");
   if (const YAML::Node exec = Reader::child(node, "exec"); exec.IsDefined() && !exec.IsNull()) {
     if (exec.IsMap()) {
       user.exec = read_exec(reader, exec, at + ".exec");
@@ -361,8 +386,9 @@ tl::expected<ClusterConfig, ConfigError> resolve_context(const Kubeconfig& confi
   if (has_token && !user.username.empty()) {
     return Bad({user.file, user_at + ".username", "it contradicts token", "remove one of the two"});
   }
-  if ((!user.impersonate_groups.empty() || !user.impersonate_uid.empty()) &&
-      user.impersonate.empty()) {
+  const bool more = !user.impersonate_groups.empty() || !user.impersonate_uid.empty() ||
+                    !user.impersonate_extra.empty();
+  if (more && user.impersonate.empty()) {
     return Bad({user.file, user_at + ".as", "it is missing", "name the user to act as"});
   }
   out.origin = user.file;
@@ -375,6 +401,7 @@ tl::expected<ClusterConfig, ConfigError> resolve_context(const Kubeconfig& confi
   out.impersonate = user.impersonate;
   out.impersonate_uid = user.impersonate_uid;
   out.impersonate_groups = user.impersonate_groups;
+  out.impersonate_extra = user.impersonate_extra;
   if (!has_token) {
     out.exec = user.exec;
   }

@@ -53,6 +53,7 @@ struct UserEntry {
   std::string impersonate;
   std::string impersonate_uid;
   std::vector<std::string> impersonate_groups;
+  std::map<std::string, std::vector<std::string>> impersonate_extra;
   std::optional<ExecConfig> exec;
 };
 
@@ -88,6 +89,7 @@ struct ClusterConfig {
   std::string impersonate;
   std::string impersonate_uid;
   std::vector<std::string> impersonate_groups;
+  std::map<std::string, std::vector<std::string>> impersonate_extra;
   std::optional<ExecConfig> exec;
   std::string ns = "default";  ///< the context's namespace
 };

@@ -18,6 +18,8 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 using ::testing::HasSubstr;
 using ::testing::Not;
+using ::testing::Pair;
+using ::testing::UnorderedElementsAre;
 
 Deadline in(milliseconds time) { return std::chrono::steady_clock::now() + time; }
 
@@ -110,6 +112,21 @@ TEST_F(CredentialsTest, BasicAndImpersonation) {
   EXPECT_EQ(header_value(auth.headers, "impersonate-user"), "bob");
   EXPECT_EQ(header_value(auth.headers, "impersonate-uid"), "7");
   EXPECT_EQ(auth.headers.size(), 5U);
+}
+
+TEST_F(CredentialsTest, ImpersonatesExtraValuesUnderEscapedNames) {
+  config_.impersonate = "bob";
+  config_.impersonate_extra = {{"example.com/Scope", {"read", "write"}},
+                               {"100% é", {"yes"}},
+                               {"!#$&'*+-.^_`|~", {"plain"}},
+                               {"none", {}}};
+  const auto auth = *make()->headers(in(seconds(5)));
+  EXPECT_THAT(auth.headers,
+              UnorderedElementsAre(Pair("Impersonate-User", "bob"),
+                                   Pair("Impersonate-Extra-100%25%20%C3%A9", "yes"),
+                                   Pair("Impersonate-Extra-!#$&'*+-.^_`|~", "plain"),
+                                   Pair("Impersonate-Extra-example.com%2FScope", "read"),
+                                   Pair("Impersonate-Extra-example.com%2FScope", "write")));
 }
 
 TEST_F(CredentialsTest, AHalfWrittenCertificateIsNotUsed) {

@@ -21,7 +21,8 @@ clusters:
   cluster: {server: "https://api.example:6443/base/", certificate-authority: pki/ca.crt, tls-server-name: inner}
 users:
 - name: u
-  user: {client-certificate-data: Y2VydA==, client-key: /abs/key, as: bob, as-groups: [dev, ops]}
+  user: {client-certificate-data: Y2VydA==, client-key: /abs/key, as: bob, as-groups: [dev, ops],
+         as-uid: "7", as-user-extra: {example.com/Scope: [read, write], empty: []}}
 contexts:
 - name: c
   context: {cluster: l, user: u, namespace: ci}
@@ -48,6 +49,10 @@ TEST(Kubeconfig, ResolvesPathsInlineDataAndNamespace) {
   EXPECT_EQ(config->key.file, "/abs/key");
   EXPECT_EQ(config->impersonate, "bob");
   EXPECT_EQ(config->impersonate_groups, (std::vector<std::string>{"dev", "ops"}));
+  EXPECT_EQ(config->impersonate_uid, "7");
+  EXPECT_EQ(config->impersonate_extra,
+            (std::map<std::string, std::vector<std::string>>{
+                {"empty", {}}, {"example.com/Scope", {"read", "write"}}}));
   EXPECT_EQ(config->ns, "ci");
 }
 
@@ -142,6 +147,14 @@ INSTANTIATE_TEST_SUITE_P(
         BadCase{"TokenAndBasic", around("token: s3cret, username: a, password: s3cret"),
                 "users[u].user.username", "contradicts token"},
         BadCase{"GroupsWithoutUser", around("as-groups: [a]"), "users[u].user.as", "missing"},
+        BadCase{"ExtraWithoutUser", around("as-user-extra: {a: [s3cret]}"), "users[u].user.as",
+                "missing"},
+        BadCase{"ExtraIsAList", around("as: b, as-user-extra: [s3cret]"),
+                "users[u].user.as-user-extra", "not an object"},
+        BadCase{"ExtraValueIsText", around("as: b, as-user-extra: {a: s3cret}"),
+                "users[u].user.as-user-extra.a", "not a list"},
+        BadCase{"ExtraKeyIsEmpty", around("as: b, as-user-extra: {'': [s3cret]}"),
+                "users[u].user.as-user-extra", "not a name"},
         BadCase{"AuthProvider", around("auth-provider: {name: gcp}"), "users[u].user.auth-provider",
                 "exec plugin"},
         BadCase{"NoServer", around("token: s3cret", "insecure-skip-tls-verify: true"),
