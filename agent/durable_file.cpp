@@ -8,6 +8,7 @@
 #include <cstdio>
 
 #include "agent/unique_fd.hpp"
+#include "agent/write_all.hpp"
 
 namespace gobuildenv::agent {
 namespace {
@@ -18,16 +19,6 @@ std::string parent_of(const std::string& path) {
   const std::size_t slash = path.find_last_of('/');
   if (slash == std::string::npos) return ".";
   return slash == 0 ? "/" : path.substr(0, slash);
-}
-
-std::error_code write_all(int fd, std::string_view content) {
-  while (!content.empty()) {
-    const ssize_t written = ::write(fd, content.data(), content.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) return last_error();
-    content.remove_prefix(static_cast<std::size_t>(written));
-  }
-  return {};
 }
 
 }  // namespace

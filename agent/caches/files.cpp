@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "agent/write_all.hpp"
+
 namespace gobuildenv::agent {
 namespace {
 
@@ -68,16 +70,6 @@ IoResult<std::string> read_plain(const Fd& folder, const std::string& path, std:
     done += static_cast<std::size_t>(got);
   }
   return out;
-}
-
-std::error_code write_all(int fd, std::string_view content) {
-  while (!content.empty()) {
-    const ssize_t written = ::write(fd, content.data(), content.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) return last_error();
-    content.remove_prefix(static_cast<std::size_t>(written));
-  }
-  return {};
 }
 
 IoResult<Fd> create_new(const Fd& folder, const std::string& name, unsigned mode) {

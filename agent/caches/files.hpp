@@ -41,9 +41,8 @@ struct OpenedFile {
 /// A new file.
 [[nodiscard]] std::error_code write_new(const Fd& folder, const std::string& name,
                                         std::string_view content, unsigned mode);
-/// Its descriptor, for who writes it in parts.
+/// Its descriptor, for who writes it in parts (write_all).
 [[nodiscard]] IoResult<Fd> create_new(const Fd& folder, const std::string& name, unsigned mode);
-[[nodiscard]] std::error_code write_all(int fd, std::string_view content);
 
 /// Makes `path` below `folder`, with `mode` for each folder that is missing, and opens it.
 [[nodiscard]] IoResult<Fd> make_below(const Fd& folder, const std::string& path, unsigned mode);

@@ -11,6 +11,7 @@
 #include "agent/caches/take.hpp"
 #include "agent/toolchains/inflate.hpp"
 #include "agent/toolchains/zip_directory.hpp"
+#include "agent/write_all.hpp"
 
 namespace gobuildenv::agent {
 namespace {

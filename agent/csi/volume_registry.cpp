@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "agent/unique_fd.hpp"
+#include "agent/write_all.hpp"
 #include "kube/files.hpp"
 
 namespace gobuildenv::agent {
@@ -29,11 +30,8 @@ unexpected<std::string> fail(std::string_view what, const std::string& path) {
 tl::expected<void, std::string> write_file(const std::string& path, std::string_view text) {
   const UniqueFd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
   if (!file) return fail("write", path);
-  while (!text.empty()) {
-    const ssize_t written = ::write(file.get(), text.data(), text.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) return fail("write", path);
-    text.remove_prefix(static_cast<std::size_t>(written));
+  if (const auto error = write_all(file.get(), text)) {
+    return unexpected(fmt::format("cannot write {}: {}", path, error.message()));
   }
   return {};
 }

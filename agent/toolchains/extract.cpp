@@ -18,6 +18,7 @@
 #include "agent/toolchains/h1.hpp"
 #include "agent/toolchains/inflate.hpp"
 #include "agent/unique_fd.hpp"
+#include "agent/write_all.hpp"
 
 namespace gobuildenv::agent {
 namespace {
@@ -181,14 +182,9 @@ class Extraction {
   }
 
   bool write(int fd, std::string_view part, const std::string& path) {
-    while (!part.empty()) {
-      const ssize_t written = ::write(fd, part.data(), part.size());
-      if (written < 0 && errno == EINTR) continue;
-      if (written < 0) {
-        fail(disk_error("write", path, errno));
-        return false;
-      }
-      part.remove_prefix(static_cast<std::size_t>(written));
+    if (const auto error = write_all(fd, part)) {
+      fail(disk_error("write", path, error.value()));
+      return false;
     }
     return !failed_;
   }

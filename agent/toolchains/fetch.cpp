@@ -13,6 +13,7 @@
 #include "agent/toolchains/proxied_sumdb.hpp"
 #include "agent/toolchains/proxies.hpp"
 #include "agent/unique_fd.hpp"
+#include "agent/write_all.hpp"
 #include "kube/url.hpp"
 
 namespace gobuildenv::agent {
@@ -188,11 +189,8 @@ class Download {
       if (*got == 0) break;
       have += *got;
       if (have > options_.max_download) return too_large(proxy);
-      for (std::size_t done = 0; done < *got;) {
-        const ssize_t written = ::write(file.get(), part.data() + done, *got - done);
-        if (written < 0 && errno == EINTR) continue;
-        if (written < 0) return disk("write", errno);
-        done += static_cast<std::size_t>(written);
+      if (const auto error = write_all(file.get(), {part.data(), *got})) {
+        return disk("write", error.value());
       }
       progress_(have, total);
     }
