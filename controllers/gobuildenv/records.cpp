@@ -3,11 +3,11 @@
 #include <fmt/format.h>
 #include <simdjson.h>
 
-#include <mutex>
 #include <unordered_map>
 
 #include "controllers/gobuildenv/status.hpp"
 #include "controllers/nodes/decide.hpp"
+#include "controllers/shared_pool.hpp"
 #include "crds/digest.hpp"
 #include "crds/gobuildenv.hpp"
 #include "goenv/json_text.hpp"
@@ -146,35 +146,10 @@ bool is_windows(const dom::element& pod) {
          text(spec, "nodeSelector", "kubernetes.io/os") == "windows";
 }
 
-/// Names of environments and revisions, shared by the pods that use them. Pods name them freely, so
-/// what no pod uses any more is dropped.
-class Names {
- public:
-  std::shared_ptr<const std::string> get(std::string_view name) {
-    const std::scoped_lock lock(mutex_);
-    std::weak_ptr<const std::string>& slot = names_[std::string(name)];
-    std::shared_ptr<const std::string> shared = slot.lock();
-    if (!shared) {
-      // Not make_shared: the weak reference would keep the text's memory.
-      shared = std::shared_ptr<const std::string>(new std::string(name));
-      slot = shared;
-      if (names_.size() > purge_at_) {
-        std::erase_if(names_, [](const auto& entry) { return entry.second.expired(); });
-        purge_at_ = 2 * names_.size() + 64;
-      }
-    }
-    return shared;
-  }
-
- private:
-  std::mutex mutex_;
-  std::unordered_map<std::string, std::weak_ptr<const std::string>> names_;
-  std::size_t purge_at_ = 1024;
-};
-
-Names& names() {
-  static Names instance;
-  return instance;
+/// A name of an environment or a revision, shared by the pods that use it. Pods name them freely.
+std::shared_ptr<const std::string> shared_name(std::string_view name) {
+  static SharedPool<std::unordered_map<std::string, std::weak_ptr<const std::string>>> names;
+  return names.get(std::string(name));
 }
 
 /// What a ConfigMap's metadata says.
@@ -316,10 +291,10 @@ tl::expected<kube::Decoded<PodRecord>, std::string> decode_pod(std::string_view 
   std::string_view environment = text(metadata, "labels", goenv::kEnvLabel);
   if (environment.empty())
     environment = text(metadata, "annotations", goenv::kEnvironmentAnnotation);
-  record->environment = names().get(environment);
+  record->environment = shared_name(environment);
   std::string_view revision = text(metadata, "annotations", goenv::kRevisionAnnotation);
   if (revision.empty()) revision = text(metadata, "labels", goenv::kRevisionLabel);
-  if (!revision.empty()) record->revision = names().get(revision);
+  if (!revision.empty()) record->revision = shared_name(revision);
   record->answered = !text(metadata, "annotations", goenv::kSkippedAnnotation).empty() ||
                      !text(metadata, "annotations", "kubernetes.io/config.mirror").empty() ||
                      is_windows(parsed->object);

@@ -4,8 +4,8 @@
 
 #include <algorithm>
 #include <map>
-#include <mutex>
 
+#include "controllers/shared_pool.hpp"
 #include "goenv/names.hpp"
 #include "kube/object_meta.hpp"
 
@@ -24,34 +24,10 @@ std::string_view text(const dom::element& object, std::string_view key) {
   return value;
 }
 
-/// Equal lists as one. Few are alive at a time: one for each way in which nodes differ.
-class Lists {
- public:
-  std::shared_ptr<const ToolchainMarks> get(ToolchainMarks marks) {
-    const std::scoped_lock lock(mutex_);
-    std::weak_ptr<const ToolchainMarks>& slot = lists_[marks];
-    std::shared_ptr<const ToolchainMarks> shared = slot.lock();
-    if (!shared) {
-      // Not make_shared: the weak reference would keep the memory.
-      shared = std::shared_ptr<const ToolchainMarks>(new ToolchainMarks(std::move(marks)));
-      slot = shared;
-      if (lists_.size() > purge_at_) {
-        std::erase_if(lists_, [](const auto& entry) { return entry.second.expired(); });
-        purge_at_ = 2 * lists_.size() + 64;
-      }
-    }
-    return shared;
-  }
-
- private:
-  std::mutex mutex_;
-  std::map<ToolchainMarks, std::weak_ptr<const ToolchainMarks>> lists_;
-  std::size_t purge_at_ = 256;
-};
-
-Lists& lists() {
-  static Lists instance;
-  return instance;
+/// Few lists are alive at a time: one for each way in which nodes differ.
+std::shared_ptr<const ToolchainMarks> shared_marks(ToolchainMarks marks) {
+  static SharedPool<std::map<ToolchainMarks, std::weak_ptr<const ToolchainMarks>>> lists;
+  return lists.get(std::move(marks));
 }
 
 void add_marks(const dom::element& toolchain, ToolchainMarks& out) {
@@ -95,7 +71,7 @@ tl::expected<kube::Decoded<NodeRecord>, std::string> decode_node(std::string_vie
                           [](const auto& a, const auto& b) { return a.key == b.key; }),
               marks.end());
   auto record = std::make_shared<NodeRecord>();
-  record->marks = lists().get(std::move(marks));
+  record->marks = shared_marks(std::move(marks));
   return kube::Decoded<NodeRecord>{std::move(identity->meta), std::move(record)};
 }
 
