@@ -1,10 +1,6 @@
 #include "crds/node_cache.hpp"
 
-#include <fmt/compile.h>
-#include <fmt/format.h>
-
 #include <algorithm>
-#include <iterator>
 
 #include "crds/condition_names.hpp"
 #include "crds/node_cache_names.hpp"
@@ -17,18 +13,12 @@ namespace {
 
 using goenv::append_key;
 using goenv::append_member;
+using goenv::append_nonempty;
+using goenv::append_number;
+using goenv::begin_item;
 
 constexpr std::int64_t kMi = std::int64_t{1} << 20;
 constexpr std::int64_t kGi = std::int64_t{1} << 30;
-
-void text(std::string& out, std::string_view key, std::string_view value) {
-  if (!value.empty()) append_member(out, key, value);
-}
-
-void number(std::string& out, std::string_view key, std::int64_t value) {
-  append_key(out, key);
-  fmt::format_to(std::back_inserter(out), FMT_COMPILE("{}"), value);
-}
 
 void size(std::string& out, std::string_view key, std::int64_t bytes) {
   if (bytes > 0) append_member(out, key, format_size(bytes));
@@ -45,7 +35,7 @@ void list(std::string& out, std::string_view key, const std::vector<Item>& items
   append_key(out, key);
   out += '[';
   for (const Item& item : items) {
-    out += out.back() == '[' ? "{" : ",{";
+    begin_item(out);
     append(item);
     out += '}';
   }
@@ -58,12 +48,12 @@ void append_toolchain(std::string& out, const NodeToolchain& t) {
   append_member(out, "arch", t.arch);
   append_member(out, "key", t.key);
   append_member(out, "state", goenv::enum_name(t.state));
-  text(out, "sum", t.sum);
+  append_nonempty(out, "sum", t.sum);
   size(out, "size", t.size);
-  if (t.progress > 0) number(out, "progress", t.progress);
-  text(out, "reason", t.reason);
-  text(out, "message", t.message);
-  if (t.volumes > 0) number(out, "volumes", t.volumes);
+  if (t.progress > 0) append_number(out, "progress", t.progress);
+  append_nonempty(out, "reason", t.reason);
+  append_nonempty(out, "message", t.message);
+  if (t.volumes > 0) append_number(out, "volumes", t.volumes);
   time(out, "lastUsed", t.last_used);
 }
 
@@ -112,12 +102,12 @@ std::string encode_node_cache(std::string_view node, std::string_view node_uid) 
 std::string encode_node_cache_status(std::string_view node, std::string_view uid,
                                      const NodeCacheStatus& status) {
   std::string out = begin(node);
-  text(out, "uid", uid);
+  append_nonempty(out, "uid", uid);
   out += R"(},"status":{)";
-  text(out, "agentVersion", status.agent_version);
+  append_nonempty(out, "agentVersion", status.agent_version);
   append_key(out, "summary");
   out += '{';
-  text(out, "toolchains", status.toolchains_summary);
+  append_nonempty(out, "toolchains", status.toolchains_summary);
   append_member(out, "size", format_size(status.size));
   out += '}';
   list(out, "toolchains", status.toolchains, [&](const auto& t) { append_toolchain(out, t); });
@@ -131,8 +121,8 @@ std::string encode_node_cache_status(std::string_view node, std::string_view uid
     append_key(out, "disk");
     out += '{';
     size(out, "size", status.disk_size);
-    number(out, "usedPercent", status.disk_used_percent);
-    number(out, "inodesUsedPercent", status.inodes_used_percent);
+    append_number(out, "usedPercent", status.disk_used_percent);
+    append_number(out, "inodesUsedPercent", status.inodes_used_percent);
     out += '}';
   }
   if (status.last_collected > 0 || !status.decisions.empty()) {

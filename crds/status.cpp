@@ -1,8 +1,4 @@
-#include <fmt/compile.h>
-#include <fmt/format.h>
-
 #include <algorithm>
-#include <iterator>
 
 #include "crds/condition_names.hpp"
 #include "crds/gobuildenv.hpp"
@@ -13,24 +9,15 @@ namespace {
 
 using goenv::append_key;
 using goenv::append_member;
-
-void put(std::string& out, std::string_view key, std::string_view value) {
-  if (!value.empty()) append_member(out, key, value);
-}
-
-void put(std::string& out, std::string_view key, std::int64_t value) {
-  append_key(out, key);
-  fmt::format_to(std::back_inserter(out), FMT_COMPILE("{}"), value);
-}
-
-/// Begins an item of a list.
-void begin_item(std::string& out) { out += out.back() == '[' ? "{" : ",{"; }
+using goenv::append_nonempty;
+using goenv::append_number;
+using goenv::begin_item;
 
 void append_condition(std::string& out, const Condition& c) {
   begin_item(out);
   append_member(out, "type", c.type);
   append_member(out, "status", goenv::enum_name(c.status));
-  put(out, "observedGeneration", c.observed_generation);
+  append_number(out, "observedGeneration", c.observed_generation);
   append_member(out, "lastTransitionTime", c.last_transition_time);
   append_member(out, "reason", c.reason);
   append_member(out, "message", c.message);
@@ -40,19 +27,19 @@ void append_condition(std::string& out, const Condition& c) {
 void append_record(std::string& out, const RevisionRecord& r) {
   begin_item(out);
   append_member(out, "name", r.name);
-  put(out, "generation", r.generation);
-  put(out, "toolchain", r.toolchain);
-  put(out, "rendererVersion", r.renderer_version);
-  put(out, "supersededAt", r.superseded_at);
-  put(out, "uid", r.uid);
+  append_number(out, "generation", r.generation);
+  append_nonempty(out, "toolchain", r.toolchain);
+  append_nonempty(out, "rendererVersion", r.renderer_version);
+  append_nonempty(out, "supersededAt", r.superseded_at);
+  append_nonempty(out, "uid", r.uid);
   out += '}';
 }
 
 void append_toolchain(std::string& out, const ResolvedToolchain& in) {
   out += '{';
-  put(out, "requested", in.requested);
-  put(out, "version", in.version);
-  put(out, "resolveToken", in.resolve_token);
+  append_nonempty(out, "requested", in.requested);
+  append_nonempty(out, "version", in.version);
+  append_nonempty(out, "resolveToken", in.resolve_token);
   if (!in.sums.empty()) {
     append_key(out, "sums");
     out += '[';
@@ -73,8 +60,8 @@ void append_pair(std::string& out, std::string_view key, std::string_view first,
                  std::string_view second, std::int32_t b) {
   append_key(out, key);
   out += '{';
-  put(out, first, a);
-  put(out, second, b);
+  append_number(out, first, a);
+  append_number(out, second, b);
   out += '}';
 }
 
@@ -97,7 +84,7 @@ const Condition* Status::find(std::string_view type) const {
 
 std::string encode_status(const Status& status) {
   std::string out = "{";
-  put(out, "observedGeneration", status.observed_generation);
+  append_number(out, "observedGeneration", status.observed_generation);
   append_key(out, "conditions");
   out += '[';
   for (const auto& c : status.conditions) append_condition(out, c);
@@ -105,8 +92,8 @@ std::string encode_status(const Status& status) {
   if (!status.current.empty() || !status.updated.empty()) {
     append_key(out, "revisions");
     out += '{';
-    put(out, "current", status.current);
-    put(out, "updated", status.updated);
+    append_nonempty(out, "current", status.current);
+    append_nonempty(out, "updated", status.updated);
     out += '}';
   }
   if (!status.history.empty()) {

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <charconv>
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -54,5 +56,20 @@ inline void append_member(std::string& out, std::string_view key, std::string_vi
   append_key(out, key);
   append_json_string(out, value);
 }
+
+/// The same unless `value` is empty.
+inline void append_nonempty(std::string& out, std::string_view key, std::string_view value) {
+  if (!value.empty()) append_member(out, key, value);
+}
+
+/// Appends `"key":value`.
+inline void append_number(std::string& out, std::string_view key, std::int64_t value) {
+  append_key(out, key);
+  char digits[20];  // the longest is the least number
+  out.append(digits, std::to_chars(digits, digits + sizeof digits, value).ptr);
+}
+
+/// Begins an object in a list, with a comma before it unless the list just began.
+inline void begin_item(std::string& out) { out += out.back() == '[' ? "{" : ",{"; }
 
 }  // namespace gobuildenv::goenv
