@@ -57,6 +57,13 @@ void cgo(const Spec& spec, Advice& out) {
   if (in.policy == CgoPolicy::Disabled && settings) {
     out.push_back("spec.cgo: compiler and flags have no effect while policy is Disabled");
   }
+  // Nor does admission know the image's variables: only conda's activation hook looks at them.
+  if (in.policy != CgoPolicy::Disabled && in.cc.empty() &&
+      spec.toolchain.delivery == Delivery::Download) {
+    out.push_back(
+        "spec.cgo.cc: with delivery Download go takes the image's CC even if there is no such "
+        "program, unless you name one");
+  }
   const bool cross = std::any_of(spec.platforms.begin(), spec.platforms.end(),
                                  [](const Platform& p) { return p.os != "linux"; });
   if (in.policy == CgoPolicy::Enabled && cross) {

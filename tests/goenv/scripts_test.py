@@ -742,6 +742,32 @@ class RealGo(unittest.TestCase):
                     out = pod.run(script, env=env).stdout
                     self.assertIn("largest 3" if cgo == "0" else "twice 42", out)
 
+    def test_an_absent_compiler_of_the_image_without_a_launcher(self):
+        if not shutil.which("gcc", path=BASE_PATH):
+            self.skipTest("no gcc")
+        # How the script starts, spec.cgo.cc, what go says.
+        table = [("", None, None), ("", "gcc", "twice 42"), ("activation", None, "twice 42"),
+                 ("activation", "gcc", "twice 42")]
+        for policy in ("Enabled", "Auto"):
+            for before, cc, wanted in table:
+                with self.subTest(policy=policy, before=before, cc=cc):
+                    pod = Pod(self, {"cgo": {"policy": policy, **({"cc": cc} if cc else {})},
+                                     "toolchain": {"delivery": "Download"}},
+                              version=self.version, image_env={"CC": CONDA_CC})
+                    self.share_build_cache(pod.module(CGO_PROGRAM).conda(go_activation=False))
+                    start = pod.activation() + "\n" if before else ""
+                    run = pod.run(f"{start}'{self.goroot}/bin/go' run .", check=False)
+                    report = json.loads(pod.run(
+                        f"{start}sh '{pod.files}/preflight.sh' -o json --go '{self.goroot}/bin/go'",
+                        check=False).stdout)
+                    codes = [finding["code"] for finding in report["findings"]]
+                    if wanted:
+                        self.assertEqual((run.stdout.strip(), codes), (wanted, []), run.stderr)
+                    else:
+                        self.assertIn(f'"{CONDA_CC}" not found', run.stderr)
+                        self.assertEqual(codes, ["GBE010"])
+                        self.assertIn("spec.cgo.cc", report["findings"][0]["fix"])
+
     def test_scenario_2_go_activation_with_cgo_disabled(self):
         pod = self.pod({"cgo": {"policy": "Disabled"}}).module().conda(compiler="/bin/true")
         direct = f"{self.goroot}/bin/go env CGO_ENABLED"

@@ -316,6 +316,16 @@ TEST(Advise, SaysWhatIsProbablyNotMeant) {
          s.injection.preflight = Preflight::Require;
        },
        "spec.injection.preflight Require has no effect with delivery Download"},
+      {[](Spec& s) {
+         s.toolchain.delivery = Delivery::Download;
+         s.cgo.policy = CgoPolicy::Enabled;
+       },
+       "spec.cgo.cc: with delivery Download"},
+      {[](Spec& s) {
+         s.toolchain.delivery = Delivery::Download;
+         s.cgo.policy = CgoPolicy::Auto;
+       },
+       "spec.cgo.cc: with delivery Download"},
       {[](Spec& s) { s.injection.pod_selector.emplace(); }, "every pod"},
   };
   EXPECT_TRUE(advise(good()).empty());
@@ -327,6 +337,11 @@ TEST(Advise, SaysWhatIsProbablyNotMeant) {
     EXPECT_THAT(advice[0], HasSubstr(c.text));
     EXPECT_LE(advice[0].size(), 120U);
   }
+  Spec named = good();
+  named.toolchain.delivery = Delivery::Download;
+  named.cgo.policy = CgoPolicy::Enabled;
+  named.cgo.cc = "gcc";
+  EXPECT_TRUE(advise(named).empty());
   Spec untrusted = good();
   untrusted.cache.modules = CacheScope::Environment;
   EXPECT_THAT(advise(untrusted), Contains(HasSubstr("trustedServiceAccounts")));
