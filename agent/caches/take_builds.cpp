@@ -3,13 +3,13 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <array>
 #include <map>
 #include <set>
 
 #include "agent/caches/build_entry.hpp"
 #include "agent/caches/files.hpp"
+#include "agent/caches/take_round.hpp"
 #include "agent/collector/text.hpp"
 
 namespace gobuildenv::agent {
@@ -27,47 +27,23 @@ struct Found {
   const Fd* cache = nullptr;
 };
 
-class Builds {
- public:
-  explicit Builds(const TakeInput& in) : in_(in) {}
+using Entries = std::map<Sha256, Found>;
 
-  tl::expected<TakeReport, TakeError> run() {
-    if (in_.base != nullptr) {
-      if (const auto error = look(*in_.base, old_, false)) return take_error("read", ".", error);
-    }
-    for (const Fd& upper : in_.uppers) {
-      // A pod's cache that cannot be read, or that has too much, gives what was read.
-      if (const auto error = look(upper, new_, true)) report_.refuse(error.message());
-    }
-    drop_known();
-    if (new_.empty()) return report_;
+class Builds final : public TakeRound<Entries> {
+ public:
+  explicit Builds(const TakeInput& in) : TakeRound(in, "build outputs") {}
+
+ private:
+  Done prepare() override {
     for (std::size_t i = 0; i < kShards; ++i) {
       auto shard = make_below(in_.next, fmt::format("{:02x}", i), kSharedFolder);
       if (!shard) return take_error("make", fmt::format("{:02x}", i), shard.error());
       shards_[i] = std::move(*shard);
     }
-    for (auto& [action, found] : new_) {
-      if (stopped()) return cancelled();
-      if (auto taken = take(found); !taken) return tl::unexpected(std::move(taken.error()));
-      step(in_.hook, "taken");
-    }
-    if (report_.taken == 0) return report_;
-    if (auto kept = keep_old(); !kept) return tl::unexpected(std::move(kept.error()));
-    step(in_.hook, "linked");
-    return report_;
+    return {};
   }
 
- private:
-  using Entries = std::map<Sha256, Found>;
-
-  [[nodiscard]] bool stopped() const { return in_.stopped && in_.stopped(); }
-  static tl::unexpected<TakeError> cancelled() {
-    return take_error("go on", "with build outputs",
-                      std::make_error_code(std::errc::operation_canceled));
-  }
-
-  /// The entries of a cache; `hostile`: written by a pod.
-  std::error_code look(const Fd& cache, Entries& out, bool hostile) {
+  std::error_code list(const Fd& cache, Entries& out, bool hostile) override {
     for (std::size_t i = 0; i < kShards; ++i) {
       const std::string name = fmt::format("{:02x}", i);
       const auto shard = collector::open_folder(cache.get(), name);
@@ -107,15 +83,12 @@ class Builds {
     out.insert_or_assign(action, found);
   }
 
-  void drop_known() {
-    std::erase_if(new_, [this](const auto& item) {
-      const auto old = old_.find(item.first);
-      return old != old_.end() && old->second.entry.output == item.second.entry.output;
-    });
+  bool known(const Found& had, const Found& offered) const override {
+    return had.entry.output == offered.entry.output;
   }
 
   /// Copies an output and writes its entry.
-  tl::expected<void, TakeError> take(const Found& found) {
+  Done take(const Sha256& action, const Found& found) override {
     const BuildEntry& entry = found.entry;
     const std::string output = hex(entry.output) + "-d";
     const std::string path = shard_of(entry.output) + "/" + output;
@@ -138,8 +111,7 @@ class Builds {
     if (const auto error = write_new(shard(entry.action), name, to_line(entry), kSharedFile)) {
       return take_error("write", name, error);
     }
-    ++report_.taken;
-    taken_.insert(entry.action);
+    took(action);
     return {};
   }
 
@@ -172,47 +144,32 @@ class Builds {
     return false;
   }
 
-  tl::expected<void, TakeError> keep_old() {
-    std::vector<const Found*> order;
-    order.reserve(old_.size());
-    for (const auto& [action, found] : old_) {
-      if (!taken_.contains(action)) order.push_back(&found);
-    }
-    std::stable_sort(order.begin(), order.end(),
-                     [](const Found* a, const Found* b) { return a->modified > b->modified; });
-    for (const Found* found : order) {
-      if (stopped()) return cancelled();
-      const BuildEntry& entry = found->entry;
-      if (!outputs_.contains(entry.output)) {
-        if (report_.bytes + entry.size > in_.limits.bytes) {
-          ++report_.dropped;
-          continue;
-        }
-        const auto had = link_output(entry.output, hex(entry.output) + "-d");
-        if (!had) return tl::unexpected(had.error());
-        if (!*had) continue;
-        outputs_.insert(entry.output);
-        report_.bytes += entry.size;
+  Done keep(const Sha256& action, const Found& found) override {
+    const BuildEntry& entry = found.entry;
+    if (!outputs_.contains(entry.output)) {
+      if (report_.bytes + entry.size > in_.limits.bytes) {
+        ++report_.dropped;
+        return {};
       }
-      const std::string name = hex(entry.action) + "-a";
-      const auto from = collector::open_folder(in_.base->get(), shard_of(entry.action));
-      if (!from) return take_error("open", shard_of(entry.action), from.error());
-      if (const auto error = link_file(*from, shard(entry.action), name)) {
-        return take_error("link", name, error);
-      }
-      ++report_.kept;
+      const auto had = link_output(entry.output, hex(entry.output) + "-d");
+      if (!had) return tl::unexpected(had.error());
+      if (!*had) return {};
+      outputs_.insert(entry.output);
+      report_.bytes += entry.size;
     }
+    const std::string name = hex(action) + "-a";
+    const auto from = collector::open_folder(in_.base->get(), shard_of(action));
+    if (!from) return take_error("open", shard_of(action), from.error());
+    if (const auto error = link_file(*from, shard(action), name)) {
+      return take_error("link", name, error);
+    }
+    ++report_.kept;
     return {};
   }
 
   const Fd& shard(const Sha256& sum) const { return shards_[sum.front()]; }
 
-  const TakeInput& in_;
-  TakeReport report_;
-  Entries old_;
-  Entries new_;
   std::set<Sha256> outputs_;
-  std::set<Sha256> taken_;
   std::array<Fd, kShards> shards_;
 };
 

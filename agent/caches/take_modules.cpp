@@ -4,15 +4,14 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <nlohmann/json.hpp>
-#include <set>
 #include <utility>
 
 #include "agent/caches/files.hpp"
 #include "agent/caches/module_files.hpp"
 #include "agent/caches/module_name.hpp"
 #include "agent/caches/module_zip.hpp"
+#include "agent/caches/take_round.hpp"
 #include "agent/collector/text.hpp"
 #include "agent/collector/trash.hpp"
 
@@ -40,50 +39,17 @@ std::pair<std::string, std::string> split(const std::string& name) {
   return {name.substr(0, slash), name.substr(slash + 1)};
 }
 
-class Modules {
+class Modules final : public TakeRound<ModuleList> {
  public:
-  explicit Modules(const TakeInput& in) : in_(in) {}
-
-  tl::expected<TakeReport, TakeError> run() {
-    if (in_.base != nullptr) {
-      if (const auto error = list_modules(*in_.base, old_, in_.limits.entries)) {
-        return take_error("read", "the layer below", error);
-      }
-    }
-    for (const Fd& upper : in_.uppers) {
-      if (const auto error = list_modules(upper, new_, in_.limits.entries)) {
-        report_.refuse(error.message());
-      }
-    }
-    drop_known();
-    if (new_.empty()) return report_;
-    for (const auto& [name, module] : new_) {
-      if (stopped()) return cancelled();
-      if (auto taken = take(name, module); !taken) return tl::unexpected(std::move(taken.error()));
-      step(in_.hook, "taken");
-    }
-    if (report_.taken == 0) return report_;
-    if (auto kept = keep_old(); !kept) return tl::unexpected(std::move(kept.error()));
-    step(in_.hook, "linked");
-    return report_;
-  }
+  explicit Modules(const TakeInput& in) : TakeRound(in, "modules") {}
 
  private:
-  using Taken = tl::expected<void, TakeError>;
-
-  [[nodiscard]] bool stopped() const { return in_.stopped && in_.stopped(); }
-  static tl::unexpected<TakeError> cancelled() {
-    return take_error("go on", "with modules", std::make_error_code(std::errc::operation_canceled));
+  std::error_code list(const Fd& cache, ModuleList& out, bool /*hostile*/) override {
+    return list_modules(cache, out, in_.limits.entries);
   }
 
-  void drop_known() {
-    std::erase_if(new_, [this](const auto& item) {
-      const auto old = old_.find(item.first);
-      if (old == old_.end()) return false;
-      const ModuleFiles& had = old->second;
-      const ModuleFiles& has = item.second;
-      return had.complete() || (!has.complete() && (had.info || !has.info));
-    });
+  bool known(const ModuleFiles& had, const ModuleFiles& offered) const override {
+    return had.complete() || (!offered.complete() && (had.info || !offered.info));
   }
 
   /// A file's copy in the folder of the module in the next layer. False: it was refused.
@@ -118,7 +84,7 @@ class Modules {
     return !shared || !offered || *shared != *offered;
   }
 
-  Taken take(const std::string& name, const ModuleFiles& module) {
+  Done take(const std::string& name, const ModuleFiles& module) override {
     if (report_.bytes >= in_.limits.bytes) {
       report_.refuse(fmt::format("{} has no room", name));
       return {};
@@ -146,12 +112,11 @@ class Modules {
         return {};
       }
     }
-    ++report_.taken;
-    taken_.insert(name);
+    took(name);
     return {};
   }
 
-  Taken take_info(const ModuleFiles& module, const Fd& to) {
+  Done take_info(const ModuleFiles& module, const Fd& to) {
     const std::string name = module.version + ".info";
     const auto text = read_plain(*module.cache, module.folder() + "/" + name, kMaxInfo);
     if (!text || !is_info_of(*text, *unescape_version(module.version))) {
@@ -222,27 +187,11 @@ class Modules {
     return true;
   }
 
-  Taken keep_old() {
-    std::vector<const ModuleFiles*> order;
-    for (const auto& [name, module] : old_) {
-      if (!taken_.contains(name)) order.push_back(&module);
+  Done keep(const std::string& name, const ModuleFiles& module) override {
+    if (report_.bytes >= in_.limits.bytes) {
+      ++report_.dropped;
+      return {};
     }
-    std::stable_sort(order.begin(), order.end(),
-                     [](const auto* a, const auto* b) { return a->modified > b->modified; });
-    for (const ModuleFiles* module : order) {
-      if (stopped()) return cancelled();
-      if (report_.bytes >= in_.limits.bytes) {
-        ++report_.dropped;
-        continue;
-      }
-      if (auto kept = keep(*module); !kept) return kept;
-      ++report_.kept;
-    }
-    return {};
-  }
-
-  Taken keep(const ModuleFiles& module) {
-    const std::string name = module.extracted();
     const auto from = collector::open_folder(in_.base->get(), module.folder());
     const auto to = make_below(in_.next, module.folder(), kSharedFolder);
     if (!from || !to) return take_error("open", name, from ? to.error() : from.error());
@@ -258,6 +207,7 @@ class Modules {
         report_.bytes += stat->bytes;
       }
     }
+    ++report_.kept;
     if (!module.complete()) return {};
     const auto [parent, last] = split(name);
     const auto source = collector::open_folder(in_.base->get(), parent.empty() ? "." : parent);
@@ -269,12 +219,6 @@ class Modules {
     }
     return {};
   }
-
-  const TakeInput& in_;
-  TakeReport report_;
-  ModuleList old_;
-  ModuleList new_;
-  std::set<std::string> taken_;
 };
 
 }  // namespace
