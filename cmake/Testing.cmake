@@ -23,7 +23,7 @@ function(gbe_test)
   add_test(NAME ${ARG_NAME} COMMAND ${ARG_NAME}_test --gtest_brief=1
     WORKING_DIRECTORY "${CMAKE_SOURCE_DIR}")
   # libcpprest is not instrumented, so what uses it reports races that are none.
-  if(ARG_NAME MATCHES "^(kube|controllers|webhooks_server|agent_(collection|fetch|store)$)" AND NOT ARG_NAME STREQUAL "kube_web")
+  if(ARG_NAME MATCHES "^(kube|controllers|webhooks_server|agent_(caches_node|collection|fetch|store)$)" AND NOT ARG_NAME STREQUAL "kube_web")
     list(APPEND ARG_LABELS threads)
     add_dependencies(threaded_tests ${ARG_NAME}_test)
   endif()
