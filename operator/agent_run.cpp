@@ -20,6 +20,7 @@
 #include "kube/files.hpp"
 #include "kube/make_client.hpp"
 #include "operator/agent_flags.hpp"
+#include "operator/idle_pages.hpp"
 #include "operator/logging.hpp"
 #include "operator/process.hpp"
 #include "operator/version.hpp"
@@ -202,7 +203,11 @@ ExitCode run(const AgentFlags& flags) {
     return fail(ExitCode::Input, started.error());
   }
 
-  while (!told) stop.sleep(clock, std::chrono::hours(24));
+  IdlePages pages;
+  while (!told) {
+    stop.sleep(clock, IdlePages::kInterval);
+    if (!told && pages.look(process_cpu())) give_back_code();
+  }
   (*node)->stop(kGrace);
   spdlog::info("stopped");
   // A download may be waiting for an answer; every instant of it is safe to end at.
