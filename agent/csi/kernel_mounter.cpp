@@ -2,13 +2,17 @@
 #include <fmt/format.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <utility>
 
 #include "agent/csi/beneath.hpp"
 #include "agent/csi/mounter.hpp"
+#include "agent/csi/volume_record.hpp"
 
 namespace gobuildenv::agent {
 namespace {
@@ -51,6 +55,30 @@ class KernelMounter final : public Mounter {
     return attach(copy->get(), target);
   }
 
+  tl::expected<void, MountError> bind_inside(const std::string& source, const std::string& outer,
+                                             const std::string& target,
+                                             const std::string& folder) override {
+    const auto copy = clone(source, true);
+    if (!copy) return unexpected(copy.error());
+    if (auto made = make_folders(outer, folder); !made) return made;
+    const auto place = open_place(target);
+    if (!place) return unexpected(place.error());
+    const UniqueFd on = open_beneath(place->parent.get(), place->name + "/" + folder,
+                                     O_PATH | O_DIRECTORY | O_NOFOLLOW);
+    const UniqueFd volume =
+        open_beneath(place->parent.get(), place->name, O_PATH | O_DIRECTORY | O_NOFOLLOW);
+    if (!on || !volume) return fail(Kind::Other, "cannot open " + folder + " in", target, errno);
+    const auto inside = mount_id(on.get(), "");
+    const auto outside = mount_id(volume.get(), "");
+    if (!inside || !outside) return fail(Kind::Other, "cannot look at", target, errno);
+    if (*inside != *outside) return {};
+    if (::move_mount(copy->get(), "", on.get(), "",
+                     MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) != 0) {
+      return fail(Kind::Other, "cannot mount in", target, errno);
+    }
+    return {};
+  }
+
   tl::expected<void, MountError> overlay(const OverlayLayers& layers,
                                          const std::string& target) override {
     const auto merged = merge(layers);
@@ -77,6 +105,7 @@ class KernelMounter final : public Mounter {
       const auto mounted = covered(*place, target);
       if (!mounted) return unexpected(mounted.error());
       if (!*mounted) break;
+      if (auto gone = unmount_inside(*place, target); !gone) return gone;
       if (::umount2(place->path().c_str(), UMOUNT_NOFOLLOW) != 0) {
         return fail(errno == EBUSY ? Kind::Busy : Kind::Other, "cannot unmount", target, errno);
       }
@@ -89,6 +118,48 @@ class KernelMounter final : public Mounter {
   }
 
  private:
+  /// `folder` below `top`, which is below the root; what is there stays.
+  [[nodiscard]] tl::expected<void, MountError> make_folders(const std::string& top,
+                                                            const std::string& folder) const {
+    const UniqueFd root = open_folder(root_);
+    std::string parent = top;
+    for (std::size_t begin = 0; begin < folder.size();) {
+      const auto end = std::min(folder.find('/', begin), folder.size());
+      const std::string name = folder.substr(begin, end - begin);
+      const UniqueFd in = open_beneath(root.get(), parent, O_PATH | O_DIRECTORY);
+      if (!in || (::mkdirat(in.get(), name.c_str(), 0755) != 0 && errno != EEXIST)) {
+        return fail(Kind::Other, "cannot make " + name + " in", parent, errno);
+      }
+      parent += "/" + name;
+      begin = end + 1;
+    }
+    return {};
+  }
+
+  /// Only where pods cannot write: what is in their own volumes is not looked at.
+  static tl::expected<void, MountError> unmount_inside(const Place& place,
+                                                       const std::string& target) {
+    const UniqueFd folder = open_beneath(
+        place.parent.get(), place.name + "/" + std::string(kNewerFolder), O_RDONLY | O_DIRECTORY);
+    struct statvfs about {};
+    if (!folder || ::fstatvfs(folder.get(), &about) != 0 || (about.f_flag & ST_RDONLY) == 0) {
+      return {};
+    }
+    const auto outside = mount_id(folder.get(), "");
+    const std::string path = fmt::format("/proc/self/fd/{}/", folder.get());
+    std::error_code error;
+    for (const auto& entry : std::filesystem::directory_iterator(path, error)) {
+      const std::string name = entry.path().filename().string();
+      const auto inside = mount_id(folder.get(), name.c_str());
+      if (!inside || !outside || *inside == *outside) continue;
+      if (::umount2((path + name).c_str(), UMOUNT_NOFOLLOW) != 0) {
+        return fail(errno == EBUSY ? Kind::Busy : Kind::Other, "cannot unmount " + name + " in",
+                    target, errno);
+      }
+    }
+    return {};
+  }
+
   /// Mounts what is detached yet.
   [[nodiscard]] tl::expected<void, MountError> attach(int detached,
                                                       const std::string& target) const {

@@ -1,5 +1,6 @@
 #include "agent/csi/mount_table.hpp"
 
+#include "agent/csi/volume_record.hpp"
 #include "agent/csi/volume_spec.hpp"
 
 namespace gobuildenv::agent {
@@ -51,6 +52,18 @@ std::string_view option(std::string_view options, std::string_view name) {
     }
   }
   return {};
+}
+
+/// A mount inside a volume belongs to that; it comes after it in the kernel's order.
+void add_newer(const MountEntry& entry, std::string_view home, std::string_view pods_dir,
+               std::vector<MountedVolume>& volumes) {
+  const auto source = below(entry.root, home);
+  const auto place = below(entry.mount_point, pods_dir);
+  if (!source || !place) return;
+  for (MountedVolume& volume : volumes) {
+    const auto inside = below(*place, volume.target);
+    if (inside && inside->starts_with(kNewerFolder)) volume.newer.emplace_back(*source);
+  }
 }
 
 }  // namespace
@@ -107,7 +120,10 @@ std::vector<MountedVolume> mounted_volumes(const std::vector<MountEntry>& mounts
     const bool overlay = entry.fs_type == "overlay";
     if (!overlay && entry.device != home->device) continue;
     auto target = parse_target(entry.mount_point, pods_dir);
-    if (!target) continue;
+    if (!target) {
+      if (!overlay) add_newer(entry, home->path, pods_dir, out);
+      continue;
+    }
     if (!overlay) {
       if (const auto source = below(entry.root, home->path)) {
         out.push_back({std::move(*target), std::string(*source), {}});

@@ -34,9 +34,10 @@ struct PlaceOnDisk {
 
 /// A bind mount of something below the root at a volume's place, or an overlay of it.
 struct MountedVolume {
-  std::string target;  ///< below the folder of pods
-  std::string source;  ///< below the root; of an overlay its upper folder
-  std::string lower;   ///< of an overlay, below the root
+  std::string target;                   ///< below the folder of pods
+  std::string source;                   ///< below the root; of an overlay its upper folder
+  std::string lower;                    ///< of an overlay, below the root
+  std::vector<std::string> newer = {};  ///< mounted below its folder .newer; below the root
   friend bool operator==(const MountedVolume&, const MountedVolume&) = default;
 };
 

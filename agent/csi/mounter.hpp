@@ -39,6 +39,13 @@ class Mounter {
   virtual tl::expected<void, MountError> bind(const std::string& source, const std::string& target,
                                               bool read_only) = 0;
 
+  /// Mounts `source` read-only on `folder` below `target`, where `outer` is mounted read-only; the
+  /// folder is made in `outer` itself. Already there is success.
+  virtual tl::expected<void, MountError> bind_inside(const std::string& source,
+                                                     const std::string& outer,
+                                                     const std::string& target,
+                                                     const std::string& folder) = 0;
+
   /// As bind(), writable, with an overlay of `layers.upper` over `layers.lower`. Other: this kernel
   /// or file system cannot do it.
   virtual tl::expected<void, MountError> overlay(const OverlayLayers& layers,
@@ -47,7 +54,8 @@ class Mounter {
   /// Whether anything is mounted at `target`; false when it is not there.
   virtual tl::expected<bool, MountError> is_mounted(const std::string& target) = 0;
 
-  /// Takes away every mount at `target` and its last folder. Nothing there is success.
+  /// Takes away every mount at `target`, those of bind_inside() first, and its last folder. Nothing
+  /// there is success.
   virtual tl::expected<void, MountError> unmount(const std::string& target) = 0;
 };
 

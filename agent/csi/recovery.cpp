@@ -44,6 +44,9 @@ VolumeRecord adopted(const MountedVolume& mount) {
   record.toolchain = version_of(mount.source);
   record.target = mount.target;
   record.source = mount.source;
+  for (const std::string& newer : mount.newer) {
+    if (!newer_name(newer).empty()) record.newer.push_back(newer);
+  }
   return record;
 }
 

@@ -4,6 +4,10 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <utility>
+
+#include "agent/toolchains/toolchain_id.hpp"
+#include "goenv/version.hpp"
 
 namespace gobuildenv::agent {
 namespace {
@@ -45,6 +49,25 @@ std::string unit_of(std::string_view source) {
 
 std::string VolumeRecord::unit() const { return lower.empty() ? unit_of(source) : lower; }
 
+std::vector<std::string> VolumeRecord::units() const {
+  std::vector<std::string> out;
+  const auto add = [&out](std::string unit) {
+    if (!unit.empty() && std::find(out.begin(), out.end(), unit) == out.end()) {
+      out.push_back(std::move(unit));
+    }
+  };
+  add(unit());
+  for (const std::string& more : newer) add(unit_of(more));
+  return out;
+}
+
+std::string newer_name(std::string_view source) {
+  if (unit_of(source).empty() || !is_plain_relative(source)) return {};
+  source.remove_prefix(kToolchains.size());
+  const auto id = parse_toolchain_id(source.substr(0, source.find('/')));
+  return id ? "go" + goenv::to_string(id->version) : std::string();
+}
+
 std::string cache_of_lower(std::string_view lower) {
   constexpr std::string_view kMiddle = "/lower/";
   const auto middle = lower.rfind(kMiddle);
@@ -73,6 +96,7 @@ std::string encode(const VolumeRecord& record) {
               {"publishedAt", record.published_at}};
   if (!record.cache.empty()) out["cache"] = record.cache;
   if (!record.lower.empty()) out["lower"] = record.lower;
+  if (!record.newer.empty()) out["newer"] = record.newer;
   if (!record.unavailable.empty()) out["unavailable"] = record.unavailable;
   return out.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
 }
@@ -112,6 +136,15 @@ tl::expected<VolumeRecord, std::string> decode_volume_record(std::string_view te
     return unexpected(
         fmt::format("lower: \"{}\" is no layer of \"{}\"", record.lower, record.cache));
   }
+  if (const auto newer = in.find("newer"); newer != in.end() && newer->is_array()) {
+    for (const json& one : *newer) {
+      const std::string more = one.is_string() ? one.get<std::string>() : std::string();
+      if (newer_name(more).empty()) {
+        return unexpected(fmt::format("newer: \"{}\" is no toolchain", more));
+      }
+      record.newer.push_back(more);
+    }
+  }
   if (const auto at = in.find("publishedAt"); at != in.end() && at->is_number_integer()) {
     record.published_at = at->get<std::int64_t>();
   }
@@ -121,7 +154,7 @@ tl::expected<VolumeRecord, std::string> decode_volume_record(std::string_view te
 std::map<std::string, std::size_t> count_uses(std::span<const VolumeRecord> records) {
   std::map<std::string, std::size_t> out;
   for (const VolumeRecord& record : records) {
-    if (std::string unit = record.unit(); !unit.empty()) ++out[std::move(unit)];
+    for (std::string& unit : record.units()) ++out[std::move(unit)];
   }
   return out;
 }

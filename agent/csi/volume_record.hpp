@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 #include <tl/expected.hpp>
+#include <vector>
 
 #include "agent/csi/volume_spec.hpp"
 
@@ -29,13 +30,18 @@ struct VolumeRecord {
   /// `source`: "<cache>/lower/<number>", empty when there was none yet.
   std::string cache;
   std::string lower;
+  /// Further toolchains, mounted inside this one for `switching: AllowNewer`; each as `source`.
+  std::vector<std::string> newer;
   std::string unavailable;        ///< the reason, where the volume is empty with a marker
   std::int64_t published_at = 0;  ///< seconds since 1970
   friend bool operator==(const VolumeRecord&, const VolumeRecord&) = default;
 
-  /// The unit of the collector that this volume keeps in use: "toolchains/<name>/<key>" or the
-  /// layer, or empty for what is private to the pod.
+  /// The unit of the collector that this volume is of: "toolchains/<name>/<key>" or the layer, or
+  /// empty for what is private to the pod.
   [[nodiscard]] std::string unit() const;
+
+  /// Every unit that it keeps in use, each once.
+  [[nodiscard]] std::vector<std::string> units() const;
 };
 
 /// unit() of a source.
@@ -48,6 +54,13 @@ struct VolumeRecord {
 
 /// How many volumes use each unit.
 [[nodiscard]] std::map<std::string, std::size_t> count_uses(std::span<const VolumeRecord> records);
+
+/// "toolchains/go1.25.3.linux-amd64/<key>/goroot" → "go1.25.3"; empty for anything else. Where a
+/// newer toolchain is mounted: kNewerFolder and this, below the declared one.
+[[nodiscard]] std::string newer_name(std::string_view source);
+
+/// goenv/scripts/README.md: where the launcher looks for them.
+inline constexpr std::string_view kNewerFolder = ".newer";
 
 /// Whether `path` has the shape of CacheAnswer::cache.
 [[nodiscard]] bool is_cache(std::string_view path);

@@ -63,7 +63,7 @@ void VolumeRegistry::load(std::vector<std::string>& unreadable) {
     }
     auto record = decode_volume_record(*text);
     if (record && record->volume_id + std::string(kSuffix) == name) {
-      if (auto unit = record->unit(); !unit.empty()) ++uses_[std::move(unit)];
+      count(*record);
       records_.emplace(record->volume_id, std::move(*record));
       continue;
     }
@@ -106,6 +106,17 @@ bool VolumeRegistry::if_unused(const std::string& unit, const std::function<void
   return true;
 }
 
+void VolumeRegistry::count(const VolumeRecord& record) {
+  for (std::string& unit : record.units()) ++uses_[std::move(unit)];
+}
+
+void VolumeRegistry::give_up(const VolumeRecord& record) {
+  for (const std::string& unit : record.units()) {
+    const auto use = uses_.find(unit);
+    if (use != uses_.end() && --use->second == 0) uses_.erase(use);
+  }
+}
+
 tl::expected<void, std::string> VolumeRegistry::put(const VolumeRecord& record) {
   const std::string place = path(record.volume_id);
   const std::string unfinished = place + std::string(kUnfinished);
@@ -117,11 +128,9 @@ tl::expected<void, std::string> VolumeRegistry::put(const VolumeRecord& record) 
   const std::lock_guard lock(mutex_);
   if (::rename(unfinished.c_str(), place.c_str()) != 0) return fail("write", place);
   VolumeRecord& kept = records_[record.volume_id];
-  // The new unit is counted before the old one is given up: they may be the same.
-  if (auto unit = record.unit(); !unit.empty()) ++uses_[std::move(unit)];
-  if (const auto old = uses_.find(kept.unit()); old != uses_.end() && --old->second == 0) {
-    uses_.erase(old);
-  }
+  // The new units are counted before the old ones are given up: they may be the same.
+  count(record);
+  give_up(kept);
   kept = record;
   return {};
 }
@@ -132,9 +141,7 @@ tl::expected<void, std::string> VolumeRegistry::remove(const std::string& volume
   if (::unlink(place.c_str()) != 0 && errno != ENOENT) return fail("remove", place);
   const auto found = records_.find(volume_id);
   if (found == records_.end()) return {};
-  if (const auto use = uses_.find(found->second.unit()); use != uses_.end() && --use->second == 0) {
-    uses_.erase(use);
-  }
+  give_up(found->second);
   records_.erase(found);
   return {};
 }

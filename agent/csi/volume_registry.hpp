@@ -30,7 +30,7 @@ class VolumeRegistry {
   [[nodiscard]] std::optional<VolumeRecord> find(const std::string& volume_id) const;
   [[nodiscard]] std::vector<VolumeRecord> records() const;
 
-  /// Volumes that use `unit` (VolumeRecord::unit()).
+  /// Volumes that use `unit` (VolumeRecord::units()).
   [[nodiscard]] std::size_t uses(const std::string& unit) const;
 
   /// Runs `act` when nothing uses `unit`, and gives whether it did. No volume comes to use it
@@ -46,6 +46,8 @@ class VolumeRegistry {
   explicit VolumeRegistry(std::string folder) : folder_(std::move(folder)) {}
   [[nodiscard]] std::string path(const std::string& volume_id) const;
   void load(std::vector<std::string>& unreadable);
+  void count(const VolumeRecord& record);
+  void give_up(const VolumeRecord& record);
 
   const std::string folder_;
   mutable std::mutex mutex_;

@@ -58,7 +58,10 @@ tl::expected<void, CallError> VolumeService::publish(const PublishCall& call,
   }
   const auto there = already_there(*spec);
   if (!there) return unexpected(there.error());
-  if (*there) return {};
+  if (*there) {
+    if (const auto record = parts_.registry.find(spec->volume_id)) mount_newer(*record);
+    return {};
+  }
 
   const std::string cache = find_cache(*spec, context);
   bool layered = true;
@@ -77,6 +80,7 @@ tl::expected<void, CallError> VolumeService::publish(const PublishCall& call,
     const auto mounted = mount(*spec, *source);
     if (mounted) {
       step(options_.hook, "mounted");
+      mount_newer(record);
       parts_.observer.published(record);
       return {};
     }
@@ -185,6 +189,14 @@ tl::expected<VolumeService::Source, CallError> VolumeService::make_cache(const V
   return source;
 }
 
+void VolumeService::mount_newer(const VolumeRecord& record) {
+  for (const std::string& newer : record.newer) {
+    const std::string folder = fmt::format("{}/{}", kNewerFolder, newer_name(newer));
+    const auto done = parts_.mounter.bind_inside(newer, record.source, record.target, folder);
+    if (!done) parts_.observer.not_offered(record, done.error().message);
+  }
+}
+
 tl::expected<void, MountError> VolumeService::mount(const VolumeSpec& spec, const Source& source) {
   if (!source.lower.empty()) {
     return parts_.mounter.overlay({source.lower, source.path, source.work}, spec.target);
@@ -218,6 +230,11 @@ tl::expected<VolumeService::Source, CallError> VolumeService::find_toolchain(
         Source found;
         found.path = state.goroot.substr(prefix.size());
         found.lease = std::move(lease);
+        if (parts_.newer) {
+          for (const std::string& newer : parts_.newer(spec, *want)) {
+            if (newer.starts_with(prefix)) found.newer.push_back(newer.substr(prefix.size()));
+          }
+        }
         return found;
       }
       why = describe(*want, state);
@@ -261,6 +278,7 @@ VolumeRecord VolumeService::make_record(const VolumeSpec& spec, const Source& so
   record.source = source.path;
   record.cache = source.cache;
   record.lower = source.lower;
+  record.newer = source.newer;
   record.unavailable = source.unavailable;
   record.published_at =
       std::chrono::duration_cast<std::chrono::seconds>(parts_.clock.wall_now().time_since_epoch())

@@ -39,6 +39,10 @@ using UnitLease = std::shared_ptr<void>;
 using TakeLease = std::function<UnitLease(std::string folder, std::string why)>;
 using WantLookup = std::function<tl::expected<ToolchainWant, WantError>(const VolumeSpec&)>;
 
+/// GOROOTs, absolute, that a volume may hold beside the one it names.
+using NewerLookup =
+    std::function<std::vector<std::string>(const VolumeSpec&, const ToolchainWant&)>;
+
 /// What happens to volumes, for Events, metrics and ages. Called on the calls' threads.
 class VolumeObserver {
  public:
@@ -50,6 +54,8 @@ class VolumeObserver {
   virtual void waiting(const VolumeSpec&, const std::string& /*why*/) {}
   /// A cache of a shared scope was asked for, and the pod got one of its own, for the reason `why`.
   virtual void not_shared(const VolumeSpec&, const std::string& /*why*/) {}
+  /// A newer toolchain could not be mounted inside the declared one, for the reason `why`.
+  virtual void not_offered(const VolumeRecord&, const std::string& /*why*/) {}
   virtual void published(const VolumeRecord&) {}
   virtual void released(const VolumeRecord&) {}
   /// What the pod wrote is to be taken over into the cache that it shares.
@@ -96,6 +102,7 @@ class VolumeService {
     /// From before a volume's parts are looked for until its record is there. May be empty.
     TakeLease lease = {};
     SharedCaches* caches = nullptr;  ///< null: none are shared
+    NewerLookup newer = {};          ///< may be empty
   };
   VolumeService(VolumeServiceOptions options, Parts parts);
 
@@ -116,6 +123,7 @@ class VolumeService {
     std::string cache;  ///< as in VolumeRecord
     std::string lower;
     std::string work;
+    std::vector<std::string> newer;
   };
   tl::expected<Source, CallError> find_toolchain(const VolumeSpec& spec,
                                                  const CallContext& context);
@@ -125,6 +133,9 @@ class VolumeService {
   tl::expected<Source, CallError> make_cache(const VolumeSpec& spec, const std::string& cache,
                                              bool layered);
   tl::expected<void, MountError> mount(const VolumeSpec& spec, const Source& source);
+  /// Mounts what is not there yet of the record's newer toolchains. One that cannot be is left out:
+  /// go then says what it misses.
+  void mount_newer(const VolumeRecord& record);
   /// Throws away or hands over what the pod wrote.
   tl::expected<void, CallError> give_up_parts(const std::string& volume_id,
                                               const std::optional<VolumeRecord>& record);

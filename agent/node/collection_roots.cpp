@@ -93,6 +93,7 @@ std::vector<Root> volume_roots(std::span<const VolumeRecord> records) {
     std::string why =
         fmt::format("volume {} of pod {}/{}", record.volume_id, record.pod.ns, record.pod.name);
     if (!record.lower.empty()) out.push_back({record.lower, why});
+    for (const std::string& newer : record.newer) out.push_back({newer, why});
     out.push_back({record.source, std::move(why)});
   }
   return out;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <utility>
 
 #include "crds/gobuildenv.hpp"
@@ -58,6 +59,7 @@ tl::expected<kube::Decoded<EnvironmentRecord>, std::string> decode_environment(
       add(record->prefetch, status.toolchain.version);
       add(record->prefetch, spec->toolchain.version);
     }
+    record->allow_newer = spec->toolchain.switching == goenv::Switching::AllowNewer;
     const goenv::Cache& cache = spec->cache;
     if (cache.modules != goenv::CacheScope::Pod || cache.build != goenv::CacheScope::Pod) {
       record->retention = {.unused_for = cache.unused_for,
@@ -75,6 +77,26 @@ tl::expected<kube::Decoded<EnvironmentRecord>, std::string> decode_environment(
                                            std::move(metadata.uid),
                                            std::move(metadata.resource_version)},
                                           std::move(record)};
+}
+
+std::vector<std::string> newer_goroots(const ToolchainWant& want,
+                                       std::span<const StoredToolchain> stored) {
+  constexpr std::size_t kMost = 16;  // a mount each
+  const std::string own = want.pinned ? "ns-" + want.pinned->namespace_uid + "-" : std::string();
+  std::map<goenv::GoVersion, std::string> found;
+  for (const StoredToolchain& one : stored) {
+    const bool everybodys = one.key.starts_with("h1-");
+    const bool allowed = everybodys || (!own.empty() && one.key.starts_with(own));
+    const bool fits =
+        one.id.os == want.id.os && one.id.arch == want.id.arch && want.id.version < one.id.version;
+    if (allowed && fits && (everybodys || !found.contains(one.id.version))) {
+      found[one.id.version] = one.goroot();
+    }
+  }
+  while (found.size() > kMost) found.erase(found.begin());
+  std::vector<std::string> out;
+  for (auto& [version, goroot] : found) out.push_back(std::move(goroot));
+  return out;
 }
 
 tl::expected<ToolchainWant, WantError> decide_want(const WantFacts& facts) {

@@ -22,6 +22,8 @@ struct EnvironmentRecord {
   std::vector<goenv::GoVersion> versions;
   /// Those that new pods get: worth fetching before one asks. Empty under `delivery: Download`.
   std::vector<goenv::GoVersion> prefetch;
+  /// `switching: AllowNewer`: pods may be given what is on the node and newer.
+  bool allow_newer = false;
   /// `spec.toolchain.sums` for this node's platform: the h1 that the toolchain must have. Empty:
   /// the checksum database says.
   std::string pinned;
@@ -53,5 +55,11 @@ struct WantFacts {
 };
 /// A pod cannot make the node fetch what no environment of its namespace declares.
 [[nodiscard]] tl::expected<ToolchainWant, WantError> decide_want(const WantFacts& facts);
+
+/// What a volume of `want` offers beside it under AllowNewer, of what is `stored`: each newer
+/// version of the same platform once, the newest few. Only what everybody may have, or what is
+/// pinned in the pod's own namespace.
+[[nodiscard]] std::vector<std::string> newer_goroots(const ToolchainWant& want,
+                                                     std::span<const StoredToolchain> stored);
 
 }  // namespace gobuildenv::agent

@@ -147,7 +147,7 @@ struct NodeAgent::Impl {
     if (auto opened_collection = open_collection(); !opened_collection) return opened_collection;
     reporter.emplace(cluster ? &cluster->events : nullptr, edges.metrics, *registry,
                      [this](const VolumeRecord& record) {
-                       collection->used(record.unit());
+                       for (const std::string& unit : record.units()) collection->used(unit);
                        collection->changed();
                        emptier->wake();
                      });
@@ -156,14 +156,16 @@ struct NodeAgent::Impl {
     service_options.root = options.root;
     service_options.pods_dir = pods_dir;
     service_options.wait = options.volume_wait;
-    volumes.emplace(std::move(service_options),
-                    VolumeService::Parts{*registry, *files, *mounter, edges.toolchains,
-                                         [this](const VolumeSpec& spec) { return want(spec); },
-                                         edges.clock, *reporter,
-                                         [this](std::string folder, std::string why) {
-                                           return take_lease(std::move(folder), std::move(why));
-                                         },
-                                         caches.get()});
+    volumes.emplace(
+        std::move(service_options),
+        VolumeService::Parts{
+            *registry, *files, *mounter, edges.toolchains,
+            [this](const VolumeSpec& spec) { return want(spec); }, edges.clock, *reporter,
+            [this](std::string folder, std::string why) {
+              return take_lease(std::move(folder), std::move(why));
+            },
+            caches.get(),
+            [this](const VolumeSpec& spec, const ToolchainWant& it) { return newer(spec, it); }});
     return {};
   }
 
@@ -219,6 +221,13 @@ struct NodeAgent::Impl {
       facts.namespace_uid = cluster->namespace_uid(spec.pod.ns);
     }
     return decide_want(facts);
+  }
+
+  std::vector<std::string> newer(const VolumeSpec& spec, const ToolchainWant& declared) {
+    if (!cluster) return {};
+    const auto found = cluster->environments.get({spec.pod.ns, spec.environment});
+    if (!found || !found->allow_newer) return {};
+    return newer_goroots(declared, edges.toolchains.stored());
   }
 
   /// On the publisher's thread, which comes by often until the driver is registered.

@@ -58,6 +58,11 @@ void VolumeReporter::not_shared(const VolumeSpec& spec, const std::string& why) 
                goenv::enum_name(spec.scope), why);
 }
 
+void VolumeReporter::not_offered(const VolumeRecord& record, const std::string& why) {
+  spdlog::warn("newer toolchain cannot be offered pod={}/{} volume={} why=\"{}\"", record.pod.ns,
+               record.pod.name, record.volume_id, why);
+}
+
 void VolumeReporter::not_taken(const VolumeRecord& record, const std::string& why) {
   spdlog::warn("cache of a trusted pod cannot be taken over pod={}/{} volume={} why=\"{}\"",
                record.pod.ns, record.pod.name, record.volume_id, why);

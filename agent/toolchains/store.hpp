@@ -13,7 +13,8 @@
 #include "agent/toolchains/toolchain_id.hpp"
 
 /// Verified toolchains on the node's disk. A toolchain is visible by one rename of a complete,
-/// synced directory, and is never changed after it.
+/// synced directory, and none of its files is changed after it; empty folders `.newer/goX.Y.Z` are
+/// added to a GOROOT as places to mount newer ones on (agent/csi/mounter.hpp).
 ///
 ///     <root>/toolchains/<name>/<key>/goroot/…      read-only GOROOT
 ///     <root>/toolchains/<name>/<key>/record.json   what it is and where it came from

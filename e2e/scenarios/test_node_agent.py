@@ -128,6 +128,28 @@ class NodeAgent(harness.Case):
             self.delete(name)
         wait_for("the records to go", 60, lambda: not {"new", "old"} & set(self.records()))
 
+    def test_a_newer_one_beside_the_declared_one(self):
+        """AllowNewer: go.mod wants more than is declared, and the node has it."""
+        self.declare("go122", NEW)
+        self.create("fetch", "go122", "go version")
+        self.assertEqual(self.ended("fetch"), 0)
+        for name, switching in (("older", "AllowNewer"), ("pinned", "Pinned")):
+            self.api.apply_environment("ci", name, conda={"prefix": "/opt/conda"}, toolchain={
+                "version": OLD, "delivery": "Volume", "switching": switching})
+            self.api.ready("ci", name, 60)
+        script = "set -e; mkdir /tmp/m; cd /tmp/m; printf 'module m\\n\\ngo %s\\n' > go.mod; go version"
+        self.create("allowed", "older", script % "1.22.0" + "; echo done; sleep 3600 & wait")
+        self.assertIn(f"go version go{NEW} ", self.log("allowed"))
+        self.create("content", "older", script % "1.21")
+        self.assertEqual(self.ended("content"), 0)
+        self.assertIn(f"go version go{OLD} ", self.log("content", until="go version"))
+        self.create("refused", "pinned", script % "1.22.0" + "; go list")
+        self.assertEqual(self.ended("refused"), 1)
+        record = self.records()["allowed"]
+        self.assertEqual([path.split("/")[1] for path in record["newer"]], [f"go{NEW}.linux-amd64"])
+        self.delete("allowed")
+        wait_for("the record to go", 60, lambda: "allowed" not in self.records())
+
     def test_the_agent_is_killed_and_comes_back(self):
         """A pod keeps its toolchain; its use is counted before and after, and released once."""
         self.declare("go122", NEW)

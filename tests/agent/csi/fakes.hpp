@@ -1,5 +1,7 @@
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include <atomic>
 #include <functional>
 #include <map>
@@ -20,6 +22,7 @@ namespace gobuildenv::agent::testing {
 class MemoryMounter final : public Mounter {
  public:
   std::map<std::string, std::string> mounts;  ///< target → source
+  std::map<std::string, std::string> inside;  ///< of bind_inside(): place → source
   std::set<std::string> read_only;
   /// Asked before each bind; an error refuses it.
   std::function<tl::expected<void, MountError>(const std::string& source)> on_bind;
@@ -33,6 +36,16 @@ class MemoryMounter final : public Mounter {
     }
     mounts[target] = source;
     if (ro) read_only.insert(target);
+    return {};
+  }
+  tl::expected<void, MountError> bind_inside(const std::string& source, const std::string& outer,
+                                             const std::string& target,
+                                             const std::string& folder) override {
+    EXPECT_EQ(mounts[target], outer);
+    if (on_bind) {
+      if (auto allowed = on_bind(source); !allowed) return allowed;
+    }
+    inside[target + "/" + folder] = source;
     return {};
   }
   tl::expected<void, MountError> overlay(const OverlayLayers& layers,
@@ -51,6 +64,7 @@ class MemoryMounter final : public Mounter {
       if (auto allowed = on_unmount(); !allowed) return allowed;
     }
     mounts.erase(target);
+    inside.clear();
     return {};
   }
 };
@@ -88,6 +102,9 @@ struct RecordingObserver final : VolumeObserver {
   }
   void not_shared(const VolumeSpec& spec, const std::string& why) override {
     seen.push_back("not shared " + spec.volume_id + ": " + why);
+  }
+  void not_offered(const VolumeRecord& record, const std::string& why) override {
+    seen.push_back("not offered " + record.volume_id + ": " + why);
   }
   void handed_over(const VolumeRecord& record) override {
     seen.push_back("handed over " + record.volume_id);

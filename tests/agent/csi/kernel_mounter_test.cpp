@@ -94,6 +94,48 @@ TEST_F(KernelMounterTest, MountsReadOnly) {
   ASSERT_TRUE(mounter_->unmount(target)) << "again";
 }
 
+TEST_F(KernelMounterTest, MountsANewerToolchainInsideTheDeclaredOne) {
+  constexpr const char* kNewer = "toolchains/go1.25.3.linux-amd64/h1-def/goroot";
+  write_file(root() + "/" + kNewer + "/bin/go", "newer");
+  ASSERT_EQ(::chmod((root() + "/" + kGoroot).c_str(), 0555), 0);
+  const std::string target = place("u1", "go");
+  ASSERT_TRUE(mounter_->bind(kGoroot, target, true));
+  for (int again = 0; again < 2; ++again) {
+    ASSERT_TRUE(mounter_->bind_inside(kNewer, kGoroot, target, ".newer/go1.25.3"));
+  }
+  const std::string inside = pods() + "/" + target + "/.newer/go1.25.3";
+  EXPECT_EQ(read_file(inside + "/bin/go"), "newer");
+  EXPECT_LT(::open((inside + "/new").c_str(), O_CREAT | O_WRONLY, 0600), 0);
+  EXPECT_EQ(errno, EROFS);
+  EXPECT_TRUE(fs::is_empty(root() + "/" + kGoroot + "/.newer/go1.25.3"))
+      << "the store is as it was";
+  // A record that was lost is made again with both.
+  EXPECT_EQ(mounted_volumes(parse_mountinfo(read_file("/proc/self/mountinfo")), root(), pods()),
+            (std::vector<MountedVolume>{{target, kGoroot, {}, {kNewer}}}));
+  const auto missing = mounter_->bind_inside("toolchains/none", kGoroot, target, ".newer/go1.26.0");
+  ASSERT_FALSE(missing);
+  EXPECT_EQ(missing.error().kind, MountError::Kind::SourceMissing);
+
+  const int busy = ::open((inside + "/bin/go").c_str(), O_RDONLY);
+  EXPECT_EQ(mounter_->unmount(target).error().kind, MountError::Kind::Busy);
+  ::close(busy);
+  ASSERT_TRUE(mounter_->unmount(target));
+  EXPECT_FALSE(fs::exists(pods() + "/" + target));
+  EXPECT_EQ(read_file(root() + "/" + kNewer + "/bin/go"), "newer");
+}
+
+TEST_F(KernelMounterTest, WhatAPodCallsNewerIsNotLookedAt) {
+  const std::string target = place("u1", "cache");
+  ASSERT_TRUE(mounter_->bind("pods/csi-2/upper", target, false));
+  const std::string other = place("u2", "go");
+  ASSERT_TRUE(mounter_->bind(kGoroot, other, true));
+  fs::create_directory_symlink(fs::path(pods() + "/" + other).parent_path(),
+                               pods() + "/" + target + "/.newer");
+  ASSERT_TRUE(mounter_->unmount(target));
+  EXPECT_TRUE(mounter_->is_mounted(other).value());
+  ASSERT_TRUE(mounter_->unmount(other));
+}
+
 TEST_F(KernelMounterTest, MountsWritableWithoutDevicesAndSetuid) {
   const std::string target = place("u1", "cache");
   ASSERT_TRUE(mounter_->bind("pods/csi-2/upper", target, false));

@@ -84,6 +84,31 @@ TEST(MountTable, FindsThemThroughABindMountOfTheRoot) {
   EXPECT_EQ(mounted_volumes(parse_mountinfo(text), "/var/lib/gobuildenv", kPods).size(), 2U);
 }
 
+TEST(VolumeRecords, KeepsNewerToolchainsAndRefusesWhatIsNone) {
+  VolumeRecord record;
+  record.volume_id = "csi-1";
+  record.target = target_of("u1", "gobuildenv-toolchain");
+  record.source = kGo;
+  record.newer = {"toolchains/go1.25.3.linux-amd64/h1-x/goroot",
+                  "toolchains/go1.24.0.linux-amd64/h1-y/goroot"};
+  EXPECT_EQ(decode_volume_record(encode(record)).value(), record);
+  EXPECT_EQ(record.units().size(), 3U);
+  EXPECT_EQ(newer_name(record.newer[0]), "go1.25.3");
+  for (const char* bad : {"toolchains/go1.25.3.linux-amd64/../../etc/goroot", "pods/x/goroot",
+                          "toolchains/x/h1/goroot", ""}) {
+    record.newer = {bad};
+    EXPECT_FALSE(decode_volume_record(encode(record))) << bad;
+  }
+}
+
+TEST(Recovery, AdoptsAMountWithWhatIsInsideIt) {
+  const std::string newer = "toolchains/go1.25.3.linux-amd64/h1-x/goroot";
+  const std::vector<MountedVolume> mounts = {{target_of("u1", "go"), kGo, {}, {newer, "pods/x"}}};
+  const RecoveryPlan plan = plan_recovery({{}, mounts, {"u1"}, {}});
+  ASSERT_EQ(plan.adopt.size(), 1U);
+  EXPECT_EQ(plan.adopt[0].newer, std::vector<std::string>{newer});
+}
+
 TEST(Recovery, NamesInlineVolumesAsTheKubeletDoes) {
   EXPECT_EQ(inline_volume_id(target_of("uid-1", "vol")), "csi-" + crds::sha256_hex("uid-1vol"));
 }

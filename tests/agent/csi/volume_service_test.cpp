@@ -41,8 +41,17 @@ class VolumeServiceTest : public ::testing::Test {
     options.root = root_.path();
     options.pods_dir = kPods;
     options.hook = std::move(hook);
-    service_.emplace(options, VolumeService::Parts{*registry_, files_, mounter_, provider_,
-                                                   std::move(want), clock_, observer_});
+    service_.emplace(options,
+                     VolumeService::Parts{*registry_,
+                                          files_,
+                                          mounter_,
+                                          provider_,
+                                          std::move(want),
+                                          clock_,
+                                          observer_,
+                                          {},
+                                          nullptr,
+                                          [this](const auto&, const auto&) { return newer_; }});
   }
 
   std::string goroot() { return root_.path(std::string(kUnit) + "/goroot"); }
@@ -58,6 +67,7 @@ class VolumeServiceTest : public ::testing::Test {
   MemoryMounter mounter_;
   ScriptedProvider provider_{clock_};
   RecordingObserver observer_;
+  std::vector<std::string> newer_;
   PrivateParts files_ = PrivateParts::open(root_.path()).value();
   std::unique_ptr<VolumeRegistry> registry_;
   std::optional<VolumeService> service_;
@@ -80,6 +90,34 @@ TEST_F(VolumeServiceTest, MountsAToolchainReadOnlyAndCountsIt) {
   EXPECT_EQ(registry_->uses(kUnit), 0U);
   EXPECT_TRUE(registry_->records().empty());
   EXPECT_THAT(observer_.seen, ElementsAre("published csi-1", "released csi-1"));
+}
+
+TEST_F(VolumeServiceTest, OffersNewerToolchainsInsideTheDeclaredOne) {
+  const std::string unit = "toolchains/go1.25.3.linux-amd64/h1-def";
+  const std::string gone = "toolchains/go1.24.0.linux-amd64/h1-ghi";
+  provider_.on_state = [&](const auto&) { return ready(goroot()); };
+  newer_ = {root_.path(unit + "/goroot"), root_.path(gone + "/goroot"), "/elsewhere/goroot"};
+  mounter_.on_bind = [&](const std::string& source) -> tl::expected<void, MountError> {
+    if (!source.starts_with(gone)) return {};
+    return tl::unexpected(MountError{MountError::Kind::SourceMissing, "collected"});
+  };
+  make();
+  const PublishCall call = toolchain_call();
+  ASSERT_TRUE(publish(call));
+  const std::map<std::string, std::string> inside{
+      {at(call) + "/.newer/go1.25.3", unit + "/goroot"}};
+  EXPECT_EQ(mounter_.inside, inside);
+  EXPECT_EQ(registry_->uses(unit), 1U);
+  EXPECT_EQ(registry_->uses(kUnit), 1U);
+  EXPECT_THAT(observer_.seen, ElementsAre("not offered csi-1: collected", "published csi-1"));
+  // Killed after the first mount: the kubelet asks again, and the rest follows.
+  mounter_.inside.clear();
+  make();
+  EXPECT_EQ(registry_->uses(unit), 1U) << "from the record";
+  ASSERT_TRUE(publish(call));
+  EXPECT_EQ(mounter_.inside, inside);
+  ASSERT_TRUE(service_->unpublish(call.volume_id, call.target_path));
+  EXPECT_EQ(registry_->uses(unit), 0U);
 }
 
 TEST_F(VolumeServiceTest, RepeatedCallsChangeNothing) {

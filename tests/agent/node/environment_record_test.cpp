@@ -9,6 +9,7 @@
 namespace gobuildenv::agent {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 const NodePlatform kPlatform{"linux", "amd64"};
@@ -69,6 +70,52 @@ TEST(EnvironmentRecord, ASpecThatCannotBeReadLeavesItsStatus) {
   ASSERT_TRUE(decoded) << decoded.error();
   EXPECT_EQ(names(decoded->value->versions), (std::vector<std::string>{"1.22.3"}));
   EXPECT_FALSE(decode_environment("{", kPlatform));
+}
+
+TEST(EnvironmentRecord, KnowsWhetherNewerOnesAreAllowed) {
+  const auto allows = [](const std::string& spec) {
+    return decode_environment(object(spec, "{}"), kPlatform)->value->allow_newer;
+  };
+  EXPECT_TRUE(allows(R"({"toolchain":{"version":"1.22.3","switching":"AllowNewer"}})"));
+  EXPECT_FALSE(allows(R"({"toolchain":{"version":"1.22.3","switching":"Pinned"}})"));
+  EXPECT_FALSE(allows(R"({"toolchain":{"version":"1.22.3"}})"));
+}
+
+StoredToolchain stored(const char* name, const char* key) {
+  return {parse_toolchain_id(name).value(), key, std::string("/r/") + name + "/" + key, {}};
+}
+
+TEST(NewerGoroots, AreThoseThatThePodMayHave) {
+  const std::vector<StoredToolchain> all = {
+      stored("go1.21.6.linux-amd64", "h1-a"),
+      stored("go1.22.3.linux-amd64", "h1-b"),
+      stored("go1.22.10.linux-amd64", "h1-c"),
+      stored("go1.23.1.linux-arm64", "h1-d"),
+      stored("go1.24.0.linux-amd64", "ns-uid-h1-e"),
+      stored("go1.25.0.linux-amd64", "ns-other-h1-f"),
+      stored("go1.26.0.linux-amd64", "h1-g"),
+      stored("go1.26.0.linux-amd64", "ns-uid-h1-g"),
+  };
+  ToolchainWant want;
+  want.id = parse_toolchain_id("go1.22.3.linux-amd64").value();
+  EXPECT_THAT(newer_goroots(want, all), ElementsAre("/r/go1.22.10.linux-amd64/h1-c/goroot",
+                                                    "/r/go1.26.0.linux-amd64/h1-g/goroot"));
+  want.pinned = PinnedSum{"h1:x", "uid"};
+  EXPECT_THAT(newer_goroots(want, all), ElementsAre("/r/go1.22.10.linux-amd64/h1-c/goroot",
+                                                    "/r/go1.24.0.linux-amd64/ns-uid-h1-e/goroot",
+                                                    "/r/go1.26.0.linux-amd64/h1-g/goroot"));
+}
+
+TEST(NewerGoroots, AreNotMoreThanAFew) {
+  std::vector<StoredToolchain> many;
+  for (int patch = 0; patch < 20; ++patch) {
+    many.push_back(stored(("go1.24." + std::to_string(patch) + ".linux-amd64").c_str(), "h1-a"));
+  }
+  ToolchainWant want;
+  want.id = parse_toolchain_id("go1.22.3.linux-amd64").value();
+  const auto found = newer_goroots(want, many);
+  ASSERT_EQ(found.size(), 16U);
+  EXPECT_EQ(found.front(), "/r/go1.24.4.linux-amd64/h1-a/goroot");
 }
 
 TEST(DecideWant, GivesWhatTheEnvironmentDeclares) {
