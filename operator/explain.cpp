@@ -70,7 +70,7 @@ ExitCode from_files(const ExplainFlags& flags, const std::string& wanted) {
   std::vector<std::string> documents;
   bool follows = false;
   for (const Document& document : *manifests) {
-    const auto pointer = webhooks::pod_template_pointer(document.kind);
+    const auto pointer = webhooks::pod_template_pointer(document.json);
     if (!pointer || (!wanted.empty() && document.name != wanted)) continue;
     const std::string ns = document.ns.empty() ? flags.ns : document.ns;
     const auto injection = webhooks::inject_pod_template(document.json, *pointer, ns, **lookup, {});

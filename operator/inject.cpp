@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "crds/gobuildenv.hpp"
+#include "goenv/names.hpp"
 #include "operator/command.hpp"
 #include "operator/documents.hpp"
 #include "operator/offline_flags.hpp"
@@ -29,6 +31,12 @@ std::string line_of(const Document& document, const webhooks::Explanation& expla
   return fmt::format("{}: {} {}: {}{}\n", document.source, document.kind, document.name,
                      changed ? "changed" : "as it was",
                      explanation.reason.empty() ? "" : ": " + explanation.reason);
+}
+
+/// Somebody wants an environment for pods that are described in a way unknown here.
+bool asks_without_template(const Document& document) {
+  return document.kind != crds::kKind && document.kind != "Namespace" &&
+         document.json.find(fmt::format("\"{}\"", goenv::kEnvLabel)) != std::string::npos;
 }
 
 ExitCode run(const OfflineFlags& flags) {
@@ -58,8 +66,13 @@ ExitCode run(const OfflineFlags& flags) {
   std::string notes;
   bool refused = false;
   for (const Document& document : *manifests) {
-    const auto pointer = webhooks::pod_template_pointer(document.kind);
+    const auto pointer = webhooks::pod_template_pointer(document.json);
     if (!pointer) {
+      if (asks_without_template(document)) {
+        notes += fmt::format("{}: {} {}: as it was: it names {}, but has no pod template at {}\n",
+                             document.source, document.kind, document.name, goenv::kEnvLabel,
+                             "spec.template");
+      }
       out.push_back(document.json);
       continue;
     }
@@ -95,7 +108,8 @@ void add_inject_command(CLI::App& app, ExitCode& exit) {
   auto flags = std::make_shared<OfflineFlags>();
   CLI::App* command = app.add_subcommand(
       "inject",
-      "Print manifests as admission would change them: every kind that has a pod template.\n"
+      "Print manifests as admission would change them: pods, and every kind with a pod template\n"
+      "(the built-in ones, and any other that has it at spec.template).\n"
       "  gobuildenv inject -e env.yaml -f job.yaml | kubectl apply -f -\n"
       "  kubectl get gobuildenv,job -o yaml | gobuildenv inject -f -\n"
       "What was done to each object is said on standard error; other kinds pass unchanged.\n"

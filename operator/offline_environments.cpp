@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "controllers/gobuildenv/decide.hpp"
@@ -13,6 +14,7 @@
 #include "crds/gobuildenv.hpp"
 #include "goenv/names.hpp"
 #include "goenv/validate.hpp"
+#include "goenv/version.hpp"
 
 namespace gobuildenv::cli {
 
@@ -72,6 +74,26 @@ void take(const CreateConfigMap& create, EnvironmentFacts& facts, RenderedEnviro
   facts.config_maps.push_back(std::move(fact));
 }
 
+/// The first of `releases` that is one of `range`'s.
+std::optional<goenv::GoVersion> release_of(const std::string& range,
+                                           const std::vector<goenv::GoVersion>& releases) {
+  const auto wanted = goenv::parse_version(range);
+  if (!wanted) return std::nullopt;
+  const auto found = std::ranges::find_if(releases, [&wanted](const goenv::GoVersion& release) {
+    return release.same_language(*wanted) && !release.is_prerelease();
+  });
+  return found == releases.end() ? std::nullopt : std::optional(*found);
+}
+
+/// " (given: 1.21.6, 1.22.5)", or nothing where none was.
+std::string given(const std::vector<goenv::GoVersion>& releases) {
+  std::string out;
+  for (const auto& release : releases) {
+    out += (out.empty() ? " (given: " : ", ") + goenv::to_string(release);
+  }
+  return out.empty() ? out : out + ")";
+}
+
 }  // namespace
 
 tl::expected<RenderedEnvironment, std::string> render_environment(const Document& document,
@@ -104,17 +126,18 @@ tl::expected<RenderedEnvironment, std::string> render_environment(const Document
   for (int round = 0; round < 5; ++round) {
     const EnvironmentDecision decision = controllers::decide(facts, decide_options);
     if (decision.need == EnvironmentDecision::Need::Toolchain) {
-      if (options.toolchain_version.empty()) {
+      const auto release = release_of(object->spec.toolchain.version, options.releases);
+      if (!release) {
         return tl::unexpected(fmt::format(
             "{}: GoBuildEnv {}: spec.toolchain.version: \"{}\" is a range, which the operator "
-            "looks "
-            "up at the module proxy; offline, say what it is to be: --toolchain-version {}.PATCH",
+            "looks up at the module proxy; offline, say what it is to be: --toolchain-version "
+            "{}.PATCH{}",
             document.source, out.name, object->spec.toolchain.version,
-            object->spec.toolchain.version));
+            object->spec.toolchain.version, given(options.releases)));
       }
       controllers::ToolchainAnswer answer;
       answer.state = controllers::ToolchainAnswer::State::Resolved;
-      answer.version = options.toolchain_version;
+      answer.version = goenv::to_string(*release);
       facts.answer = std::move(answer);
       continue;
     }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "goenv/revision.hpp"
+#include "goenv/version.hpp"
 #include "operator/documents.hpp"
 #include "webhooks/environments.hpp"
 
@@ -16,10 +17,10 @@ namespace gobuildenv::cli {
 
 /// What offline rendering has to be told, because nothing can be asked.
 struct OfflineOptions {
-  std::string ns = "default";      ///< of objects that name none
-  std::string toolchain_version;   ///< what a range ("1.22") resolves to
-  goenv::RenderDefaults defaults;  ///< as the manager's --module-proxy and --sum-db
-  bool csi_available = false;      ///< whether the node agent's driver is there
+  std::string ns = "default";              ///< of objects that name none
+  std::vector<goenv::GoVersion> releases;  ///< what ranges ("1.22") resolve to, one for each
+  goenv::RenderDefaults defaults;          ///< as the manager's --module-proxy and --sum-db
+  bool csi_available = false;              ///< whether the node agent's driver is there
 };
 
 /// A GoBuildEnv of the input, rendered as the reconciler would.

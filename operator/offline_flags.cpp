@@ -20,8 +20,8 @@ void add_offline_flags(CLI::App& command, OfflineFlags& flags, std::vector<std::
   }
   command.add_option("-n,--namespace", flags.ns, "namespace of objects that name none")
       ->capture_default_str();
-  command.add_option("--toolchain-version", flags.toolchain_version,
-                     "the release that a range such as 1.22 stands for, e.g. 1.22.12");
+  command.add_option("--toolchain-version", flags.toolchain_versions,
+                     "the release that a range such as 1.22 stands for, e.g. 1.22.12; repeatable");
   command.add_option("--module-proxy", flags.module_proxy,
                      "the manager's --module-proxy: GOPROXY of environments that name none");
   command.add_option("--sum-db", flags.sum_db, "the manager's --sum-db");
@@ -34,7 +34,18 @@ void add_offline_flags(CLI::App& command, OfflineFlags& flags, std::vector<std::
 tl::expected<OfflineOptions, std::string> offline_options(const OfflineFlags& flags) {
   OfflineOptions out;
   out.ns = flags.ns;
-  out.toolchain_version = flags.toolchain_version;
+  for (const std::string& text : flags.toolchain_versions) {
+    const auto version = goenv::parse_version(text);
+    if (!version) {
+      return tl::unexpected(fmt::format("--toolchain-version: \"{}\" {}", text, version.error()));
+    }
+    if (version->is_range() && *version >= goenv::kFirstSwitchingGo) {
+      return tl::unexpected(fmt::format(
+          "--toolchain-version: \"{0}\" is a range itself; name one of its releases: {0}.PATCH",
+          text));
+    }
+    out.releases.push_back(*version);
+  }
   out.csi_available = flags.csi;
   out.defaults.sum_db = flags.sum_db;
   auto proxies = goenv::parse_proxy_list(flags.module_proxy);

@@ -16,7 +16,7 @@ struct OfflineFlags {
   std::vector<std::string> files;         ///< -f
   std::vector<std::string> environments;  ///< -e
   std::string ns = "default";
-  std::string toolchain_version;
+  std::vector<std::string> toolchain_versions;
   std::string module_proxy;
   std::string sum_db;
   bool csi = false;

@@ -59,6 +59,18 @@ class Render(unittest.TestCase):
         done = call("render", "-f", "-", "--toolchain-version", "1.22.5", "-o", "json", stdin=ranged)
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn("GOTOOLCHAIN=go1.22.5\n", json.loads(done.stdout)["data"]["go.env"])
+        both = call("render", "-f", "-", "--toolchain-version", "1.21.6", "--toolchain-version",
+                    "1.22.5", "-o", "json", stdin=ranged)
+        self.assertEqual(both.stdout, done.stdout)
+
+    def test_what_a_range_cannot_stand_for(self):
+        ranged = (DATA / "env.yaml").read_text().replace("1.22.3", "1.23")
+        for version, code, said in (("banana", 2, '"banana"'), ("1.23", 2, "1.23.PATCH"),
+                                    ("1.22.5", 1, "given: 1.22.5"), ("1.23rc1", 1, "1.23.PATCH")):
+            done = call("render", "-f", "-", "--toolchain-version", version, stdin=ranged)
+            self.assertEqual(done.returncode, code, (version, done.stdout))
+            self.assertIn(said, done.stderr)
+            self.assertEqual(done.stdout, "")
 
     def test_unquoted_version_is_told_to_be_quoted(self):
         done = call("render", "-f", "-",
@@ -103,6 +115,22 @@ class Inject(unittest.TestCase):
         done = call("inject", "-f", "-", stdin=pod)
         self.assertEqual(done.returncode, 1)
         self.assertIn("nope", done.stderr)
+
+    def test_kinds_of_others(self):
+        template = {"metadata": {"labels": {"gobuildenv.dev/env": "build"}},
+                    "spec": {"containers": [{"name": "c", "image": "i"}]}}
+        rollout = {"apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout",
+                   "metadata": {"name": "r", "namespace": "ci"}, "spec": {"template": template}}
+        volcano = {"apiVersion": "batch.volcano.sh/v1alpha1", "kind": "Job",
+                   "metadata": {"name": "v", "namespace": "ci"},
+                   "spec": {"tasks": [{"template": template}]}}
+        done = call("inject", "-e", ENV, "-f", "-", "-o", "json",
+                    stdin=json.dumps(rollout) + "\n---\n" + json.dumps(volcano))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        changed, same = json.loads(done.stdout)["items"]
+        self.assertIn("volumes", changed["spec"]["template"]["spec"])
+        self.assertEqual(same, volcano)
+        self.assertIn("Job v: as it was: it names gobuildenv.dev/env", done.stderr)
 
     def test_folders_and_lists(self):
         with tempfile.TemporaryDirectory() as folder:

@@ -24,8 +24,9 @@ TEST(Inject, EveryKindGetsWhatAPodGets) {
   FakeLookup lookup;
   lookup.serve("build", small_plan());
   const Json pod = patched(small_pod(), decide_pod(small_pod(), lookup));
-  for (const char* kind : {"Deployment", "CronJob", "PodTemplate"}) {
-    const std::string pointer(*pod_template_pointer(kind));
+  for (const char* kind : {R"("apps/v1","kind":"Deployment")", R"("batch/v1","kind":"CronJob")",
+                           R"("v1","kind":"PodTemplate")"}) {
+    const std::string pointer(*pod_template_pointer(std::string(R"({"apiVersion":)") + kind + "}"));
     const Json document = wrapped(pointer, small_pod());
     const auto result = inject_pod_template(document.dump(), pointer, "ci", lookup, {});
     ASSERT_TRUE(result) << result.error();
@@ -33,8 +34,29 @@ TEST(Inject, EveryKindGetsWhatAPodGets) {
     EXPECT_EQ(after, wrapped(pointer, pod));
     EXPECT_EQ(inject_pod_template(after.dump(), pointer, "ci", lookup, {})->patch, "");
   }
-  EXPECT_EQ(pod_template_pointer("Pod"), "");
-  EXPECT_EQ(pod_template_pointer("ConfigMap"), std::nullopt);
+}
+
+TEST(Inject, KnowsWhereTemplatesStand) {
+  struct Case {
+    std::string document;
+    std::optional<std::string_view> pointer;
+  };
+  const std::string usual = R"("spec":{"template":{"spec":{"containers":[{"name":"m"}]}}})";
+  for (const auto& [document, pointer] : std::vector<Case>{
+           {R"({"apiVersion":"v1","kind":"Pod"})", ""},
+           {R"({"apiVersion":"v1","kind":"ConfigMap"})", std::nullopt},
+           {R"({"apiVersion":"batch/v1","kind":"Job"})", "/spec/template"},
+           {R"({"apiVersion":"batch.volcano.sh/v1alpha1","kind":"Job","spec":{"tasks":[]}})",
+            std::nullopt},
+           {R"({"apiVersion":"argoproj.io/v1alpha1","kind":"Rollout",)" + usual + "}",
+            "/spec/template"},
+           {R"({"apiVersion":"a.example/v1","kind":"Pod","spec":{"template":{"spec":"x"}}})",
+            std::nullopt},
+           {R"({"kind":"Pod"})", std::nullopt},
+           {R"([1])", std::nullopt},
+           {"{", std::nullopt}}) {
+    EXPECT_EQ(pod_template_pointer(document), pointer) << document;
+  }
 }
 
 TEST(Inject, MakesMetadataWhereATemplateHasNone) {

@@ -12,17 +12,26 @@ namespace {
 
 using simdjson::dom::element;
 
-constexpr std::array<std::pair<std::string_view, std::string_view>, 9> kTemplates{{
-    {"Pod", ""},
-    {"PodTemplate", "/template"},
-    {"Deployment", "/spec/template"},
-    {"ReplicaSet", "/spec/template"},
-    {"ReplicationController", "/spec/template"},
-    {"StatefulSet", "/spec/template"},
-    {"DaemonSet", "/spec/template"},
-    {"Job", "/spec/template"},
-    {"CronJob", "/spec/jobTemplate/spec/template"},
+struct BuiltInKind {
+  std::string_view group;
+  std::string_view kind;
+  std::string_view pointer;
+};
+
+constexpr std::array<BuiltInKind, 9> kBuiltIn{{
+    {"", "Pod", ""},
+    {"", "PodTemplate", "/template"},
+    {"", "ReplicationController", "/spec/template"},
+    {"apps", "Deployment", "/spec/template"},
+    {"apps", "ReplicaSet", "/spec/template"},
+    {"apps", "StatefulSet", "/spec/template"},
+    {"apps", "DaemonSet", "/spec/template"},
+    {"batch", "Job", "/spec/template"},
+    {"batch", "CronJob", "/spec/jobTemplate/spec/template"},
 }};
+
+/// Where kinds of others (an Argo Rollout, a Knative Service) have theirs, if they have one.
+constexpr std::string_view kUsualPointer = "/spec/template";
 
 VariableExplanation explain_variable(const VariableDecision& decision,
                                      const ContainerView& container, const goenv::PodPlan& plan) {
@@ -109,11 +118,27 @@ Explanation explain(const Evaluation& evaluation) {
 
 }  // namespace
 
-std::optional<std::string_view> pod_template_pointer(std::string_view kind) {
-  for (const auto& [name, pointer] : kTemplates) {
-    if (name == kind) return pointer;
+std::optional<std::string_view> pod_template_pointer(std::string_view document) {
+  simdjson::dom::parser parser;
+  element root;
+  if (parser.parse(document.data(), document.size()).get(root) != simdjson::SUCCESS) {
+    return std::nullopt;
   }
-  return std::nullopt;
+  std::string_view version;
+  std::string_view kind;
+  if (root["apiVersion"].get(version) != simdjson::SUCCESS ||
+      root["kind"].get(kind) != simdjson::SUCCESS) {
+    return std::nullopt;
+  }
+  const auto slash = version.find('/');
+  const auto group = slash == std::string_view::npos ? "" : version.substr(0, slash);
+  for (const BuiltInKind& known : kBuiltIn) {
+    if (known.group == group && known.kind == kind) return known.pointer;
+  }
+  simdjson::dom::array containers;
+  const std::string path = std::string(kUsualPointer) + "/spec/containers";
+  if (root.at_pointer(path).get(containers) != simdjson::SUCCESS) return std::nullopt;
+  return kUsualPointer;
 }
 
 tl::expected<TemplateInjection, std::string> inject_pod_template(std::string_view document,

@@ -56,9 +56,10 @@ struct TemplateInjection {
   Explanation explanation;
 };
 
-/// Where objects of `kind` (Pod, Deployment, CronJob, …) hold their pod template, as a JSON
-/// pointer; nullopt for kinds without one.
-std::optional<std::string_view> pod_template_pointer(std::string_view kind);
+/// Where the object `document` (JSON text) holds its pod template, as a JSON pointer: as
+/// Kubernetes' own kinds do (Pod, Deployment, CronJob, …), for other kinds at /spec/template if
+/// containers stand there. nullopt: nowhere.
+std::optional<std::string_view> pod_template_pointer(std::string_view document);
 
 /// Decides for the pod or template at `pointer` of `document` (JSON text) as if it were created in
 /// namespace `ns`. Error: the document or the pointer is not what it should be, or the patch did
