@@ -86,6 +86,9 @@ class Run:
     def failed_tests(self):
         return re.findall(r"^(?:FAIL|ERROR): .*$", self.text(), re.MULTILINE)
 
+    def skipped_tests(self):
+        return re.findall(r"^.*\.\.\. skipped .*$", self.text(), re.MULTILINE)
+
     def interrupt(self):
         if self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGINT)
@@ -151,7 +154,11 @@ class Runner:
             self.say(f"{one.name} failed; its log is {one.log}")
             for line in one.failed_tests():
                 print(f"    {line}", file=self.out)
-        self.say(f"{len(self.ended) - len(failed)} files passed, {len(failed)} failed")
+        skipped = [(one.name, line) for one in self.ended for line in one.skipped_tests()]
+        for name, line in skipped:
+            self.say(f"skipped {name}: {line}")
+        self.say(f"{len(self.ended) - len(failed)} files passed, {len(failed)} failed, "
+                 f"{len(skipped)} tests skipped")
         self.out.flush()
         return not failed
 

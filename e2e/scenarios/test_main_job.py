@@ -16,6 +16,9 @@ class MainJob(unittest.TestCase):
         sys.stdout.write(done.stdout)
         self.assertEqual(done.returncode, 0, done.stdout[-6000:] + done.stderr[-6000:])
         self.assertIn("All as declared.", done.stdout)
+        if "cannot run containers" in done.stdout:
+            self.skipTest("this machine cannot run containers; passed up to admission")
+        self.assertRegex(done.stdout, r"ok +the generic program ran")
 
 
 if __name__ == "__main__":

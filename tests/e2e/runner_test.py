@@ -75,6 +75,22 @@ class Order(Base):
                 self.assertLess(Scenario.of(path).seconds, 1000, path.name)
 
 
+class Skips(Base):
+    def test_are_named(self):
+        path = self.folder / "test_left_out.py"
+        path.write_text('"""A file."""\nimport unittest\n\n\nclass T(unittest.TestCase):\n'
+                        '    def test_it(self):\n        """What it is."""\n'
+                        '        self.skipTest("no such thing here")\n\n\n'
+                        'class Whole(unittest.TestCase):\n    @classmethod\n'
+                        '    def setUpClass(cls):\n        raise unittest.SkipTest("nor this")\n\n'
+                        '    def test_it(self):\n        pass\n')
+        passed, said = self.go(path)
+        self.assertTrue(passed)
+        self.assertRegex(said, "skipped test_left_out: What it is.*no such thing here")
+        self.assertRegex(said, "skipped test_left_out: setUpClass .*nor this")
+        self.assertTrue(said.endswith("2 tests skipped\n"), said)
+
+
 class SideBySide(Base):
     def test_as_many_as_asked_for_and_no_more(self):
         # A file waits for another to run beside it, so the machine's speed does not matter.
@@ -109,7 +125,7 @@ class Failures(Base):
         self.assertIn("    FAIL: test_it (test_wrong.T.test_it)\n", end)
         log = re.search(r"test_wrong failed; its log is (\S+)\n", said).group(1)
         self.assertIn("not the answer", pathlib.Path(log).read_text())
-        self.assertTrue(end.endswith("1 files passed, 2 failed\n"), end)
+        self.assertTrue(end.endswith("1 files passed, 2 failed, 0 tests skipped\n"), end)
 
     def test_only_what_matches(self):
         path = self.file("two", after="self.fail()")
