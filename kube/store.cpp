@@ -59,6 +59,15 @@ std::vector<StoredItem> Store::items() const {
   return items;
 }
 
+std::vector<ObjectKey> Store::keys_where(const std::function<bool(const void*)>& wanted) const {
+  const std::shared_lock lock(mutex_);
+  std::vector<ObjectKey> keys;
+  for (const auto& entry : entries_) {
+    if (wanted(entry->value.get())) keys.push_back(entry->key());
+  }
+  return keys;
+}
+
 std::size_t Store::size() const {
   const std::shared_lock lock(mutex_);
   return entries_.size();

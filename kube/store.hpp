@@ -50,6 +50,9 @@ class Store {
   [[nodiscard]] std::vector<AnyValue> by_index(std::string_view index,
                                                std::string_view value) const;
   [[nodiscard]] std::vector<StoredItem> items() const;
+  /// Keys of what `wanted` says true of. It is called under the lock: quick, and not back.
+  [[nodiscard]] std::vector<ObjectKey> keys_where(
+      const std::function<bool(const void* value)>& wanted) const;
   [[nodiscard]] std::size_t size() const;
 
   /// What the writer must know about a key before it decides; nothing is copied but numbers.

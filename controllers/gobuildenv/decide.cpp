@@ -378,7 +378,7 @@ class Decider {
   [[nodiscard]] bool nodes_news() const {
     return facts_.nodes && facts_.nodes_due &&
            nodes_differ(facts_.status, facts_.nodes(facts_.status.toolchain.version),
-                        facts_.mounted, facts_.generation);
+                        facts_.mounted);
   }
 
   void count_nodes(crds::Status& status) const {

@@ -152,6 +152,11 @@ std::shared_ptr<const std::string> shared_name(std::string_view name) {
   return names.get(std::string(name));
 }
 
+std::shared_ptr<const NodesTold> shared_telling(NodesTold told) {
+  static SharedPool<std::map<NodesTold, std::weak_ptr<const NodesTold>>> tellings;
+  return tellings.get(std::move(told));
+}
+
 /// What a ConfigMap's metadata says.
 std::shared_ptr<ConfigMapRecord> config_map_record(const Parsed& parsed) {
   auto record = std::make_shared<ConfigMapRecord>();
@@ -217,8 +222,6 @@ tl::expected<kube::Decoded<EnvironmentRecord>, std::string> decode_environment(
   record->deleting = !metadata.deletion_timestamp.empty();
   record->status = pack_status(summary->status);
   record->current = summary->status.current;
-  record->tells_of_nodes = summary->status.nodes_ready != 0 || summary->status.nodes_desired != 0 ||
-                           summary->status.find(kToolchainReady) != nullptr;
   EnvironmentRecord::Rare rare;
   rare.resolve = shorten(metadata.resolve());
   dom::element spec;
@@ -234,6 +237,7 @@ tl::expected<kube::Decoded<EnvironmentRecord>, std::string> decode_environment(
           SelectingEnvironment{metadata.name, decode_selector(selector)});
     }
   }
+  record->nodes = shared_telling(told_of_nodes(summary->status, record->mounted, rare.sums));
   const crds::Condition* ready = summary->status.find(crds::kReady);
   if (ready != nullptr && ready->status != crds::ConditionStatus::Unknown) {
     record->ready =

@@ -26,6 +26,8 @@ extern const kube::ResourceType kGoBuildEnvType;
 extern const kube::ResourceType kConfigMapType;
 extern const kube::ResourceType kPodType;
 
+struct NodesTold;
+
 /// An environment that selects pods by itself; few do.
 struct SelectingEnvironment {
   std::string name;
@@ -40,11 +42,12 @@ struct EnvironmentRecord {
   std::int64_t generation = 0;
   std::int32_t history_limit = 3;
   bool deleting = false;
-  bool mounted = true;          ///< spec.toolchain.delivery is Volume
-  bool tells_of_nodes = false;  ///< status has counts of nodes, or ToolchainReady
+  bool mounted = true;  ///< spec.toolchain.delivery is Volume
   Readiness ready = Readiness::Unknown;
   std::string current;  ///< status.revisions.current; ten bytes need no memory of their own
   std::string status;   ///< pack_status()
+  /// Never null; one for all that tell the same, which most do.
+  std::shared_ptr<const NodesTold> nodes;
 
   /// What most environments have nothing of.
   struct Rare {

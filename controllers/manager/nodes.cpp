@@ -33,7 +33,7 @@ ManagerNodes::ManagerNodes(const kube::InformerRuntime& runtime,
       nodes_(runtime, watch_nodes(), decode_node),
       sweep_(environments, tally_,
              [&reconciler](const auto& key) { reconciler.add(key, kube::Priority::Low); },
-             runtime.clock, {}),
+             runtime.clock, runtime.metrics, {}),
       controller_(sweep_options(), runtime.clock, runtime.metrics,
                   [this](const kube::ObjectKey&) -> kube::ReconcileResult {
                     if (!nodes_.has_synced() || !environments_.has_synced()) {

@@ -55,17 +55,29 @@ void set_nodes(crds::Status& status, const NodeFacts& nodes, bool mounted, std::
   set_condition(status, std::move(condition));
 }
 
-bool nodes_differ(const crds::Status& status, const NodeFacts& nodes, bool mounted,
-                  std::int64_t generation) {
-  crds::Status next = status;
-  set_nodes(next, nodes, mounted, generation, 0);
-  const crds::Condition* before = status.find(kToolchainReady);
-  const crds::Condition* after = next.find(kToolchainReady);
-  if ((before == nullptr) != (after == nullptr)) return true;
-  if (before != nullptr && (before->status != after->status || before->reason != after->reason)) {
-    return true;
+NodesTold told_of_nodes(const crds::Status& status, bool mounted, std::vector<std::string> sums) {
+  NodesTold out{status.toolchain.version, std::move(sums),      mounted,
+                status.nodes_ready,       status.nodes_desired, std::nullopt};
+  if (const crds::Condition* condition = status.find(kToolchainReady)) {
+    out.condition.emplace(condition->status, condition->reason);
   }
-  return next.nodes_ready != status.nodes_ready || next.nodes_desired != status.nodes_desired;
+  return out;
+}
+
+NodesNews nodes_news(const NodesTold& told, const NodeFacts& nodes) {
+  crds::Status status;
+  status.toolchain.version = told.version;
+  set_nodes(status, nodes, told.mounted, 0, 0);
+  const NodesTold next = told_of_nodes(status, told.mounted, told.sums);
+  if (next == told) return NodesNews::None;
+  const auto status_of = [](const NodesTold& one) {
+    return one.condition ? std::optional(one.condition->first) : std::nullopt;
+  };
+  return status_of(next) == status_of(told) ? NodesNews::Counts : NodesNews::Condition;
+}
+
+bool nodes_differ(const crds::Status& status, const NodeFacts& nodes, bool mounted) {
+  return nodes_news(told_of_nodes(status, mounted, {}), nodes) != NodesNews::None;
 }
 
 }  // namespace gobuildenv::controllers

@@ -1,18 +1,35 @@
 #include "controllers/nodes/sweep.hpp"
 
 #include <algorithm>
+#include <iterator>
+#include <utility>
 #include <vector>
 
-#include "controllers/gobuildenv/status.hpp"
-#include "controllers/nodes/decide.hpp"
-
 namespace gobuildenv::controllers {
+
+NodeSweepMetrics::NodeSweepMetrics(kube::Metrics* metrics) {
+  if (metrics == nullptr) return;
+  passes = metrics->counter("gobuildenv_node_sweep_passes_total",
+                            "Comparisons of what GoBuildEnvs tell of nodes with the nodes.");
+  compared = metrics->counter("gobuildenv_node_sweep_compared_total",
+                              "Different tellings that were compared; equal ones count as one.");
+  due = metrics->counter("gobuildenv_node_sweep_environments_total",
+                         "GoBuildEnvs that were let through to tell of nodes anew.");
+}
 
 kube::Clock::Duration NodeSweep::delay() const {
   const std::scoped_lock lock(mutex_);
   kube::Clock::Duration out = options_.settle;
   if (last_pass_) out = std::max(out, *last_pass_ + options_.every - clock_.now());
   return out;
+}
+
+NodesNews NodeSweep::news_of(const EnvironmentRecord& record, Compared& compared) const {
+  const NodesTold* told = record.nodes.get();
+  if (record.deleting || told == nullptr) return NodesNews::None;
+  const auto [at, fresh] = compared.try_emplace(told, NodesNews::None);
+  if (fresh) at->second = nodes_news(*told, tally_.count(told->version, told->sums));
+  return at->second;
 }
 
 kube::ReconcileResult NodeSweep::pass() {
@@ -22,32 +39,25 @@ kube::ReconcileResult NodeSweep::pass() {
     // What was let through and not looked at since: its turn comes again.
     due_.clear();
   }
-  std::vector<kube::ObjectKey> turned;
-  std::vector<kube::ObjectKey> counted;
-  const bool no_agent = tally_.count({}, {}).agents == 0;
-  for (auto& item : environments_.items()) {
-    const EnvironmentRecord& record = *item.value;
-    // Without agents, and with nothing said of them, there is nothing to compare.
-    if (record.deleting || (no_agent && !record.tells_of_nodes)) continue;
-    const crds::Status status = unpack_status(record.status);
-    const NodeFacts nodes = tally_.count(status.toolchain.version, record.rare().sums);
-    if (!nodes_differ(status, nodes, record.mounted, record.generation)) continue;
-    crds::Status next = status;
-    set_nodes(next, nodes, record.mounted, record.generation, 0);
-    const crds::Condition* before = status.find(kToolchainReady);
-    const crds::Condition* after = next.find(kToolchainReady);
-    const bool same = (before == nullptr) == (after == nullptr) &&
-                      (before == nullptr || before->status == after->status);
-    (same ? counted : turned).push_back(std::move(item.meta.key));
+  Compared compared;
+  std::vector<kube::ObjectKey> due = environments_.keys_where(
+      [&](const auto& record) { return news_of(record, compared) == NodesNews::Condition; });
+  if (due.size() < options_.per_pass) {
+    std::vector<kube::ObjectKey> counted = environments_.keys_where(
+        [&](const auto& record) { return news_of(record, compared) == NodesNews::Counts; });
+    due.insert(due.end(), std::make_move_iterator(counted.begin()),
+               std::make_move_iterator(counted.end()));
   }
-  turned.insert(turned.end(), counted.begin(), counted.end());
-  if (turned.empty()) return kube::ReconcileResult::done();
-  if (turned.size() > options_.per_pass) turned.resize(options_.per_pass);
+  metrics_.passes.add();
+  metrics_.compared.add(static_cast<double>(compared.size()));
+  if (due.empty()) return kube::ReconcileResult::done();
+  if (due.size() > options_.per_pass) due.resize(options_.per_pass);
+  metrics_.due.add(static_cast<double>(due.size()));
   {
     const std::scoped_lock lock(mutex_);
-    due_.insert(turned.begin(), turned.end());
+    due_.insert(due.begin(), due.end());
   }
-  for (const kube::ObjectKey& key : turned) enqueue_(key);
+  for (const kube::ObjectKey& key : due) enqueue_(key);
   return kube::ReconcileResult::requeue_after(options_.every);
 }
 

@@ -248,6 +248,63 @@ TEST_F(ManagerTest, PodsStrandedWhileNobodyLookedAreToldAtTheStart) {
   EXPECT_EQ(events(), std::vector<std::string>{"EnvironmentDeleted waits " + uid("pods", "waits")});
 }
 
+TEST_F(ManagerTest, CountsNodesAndIsQuietAboutThemAfterARestart) {
+  const auto write_count = [this] {
+    std::size_t out = 0;
+    for (const std::string& write : world_.writes())
+      out += write.find("gobuildenvs/") < write.size();
+    return out;
+  };
+  const auto after_a_while = [this](const std::function<bool()>& holds) {
+    return eventually([&] {
+      if (holds()) return true;
+      clock_.advance(std::chrono::milliseconds(250));
+      return false;
+    });
+  };
+  const auto counts = [this](const std::string& name) {
+    const json nodes = status(name).value("nodes", json::object());
+    return std::pair(nodes.value("ready", 0), nodes.value("desired", 0));
+  };
+  const json held{{"version", "1.22.3"}, {"state", "Ready"}, {"key", "h1-A"}, {"sum", "h1:A="}};
+  world_.create("gonodecaches", {{"metadata", {{"name", "n1"}}},
+                                 {"status", {{"toolchains", json::array({held})}}}});
+  for (const char* name : {"a", "b", "c"}) create_environment(name);
+  start();
+  for (const char* name : {"a", "b", "c"}) {
+    EXPECT_TRUE(after_a_while([&] { return counts(name) == std::pair(1, 1); })) << name;
+  }
+  stop();
+
+  const std::size_t before = write_count();
+  kube::Metrics fresh;  // the next process counts anew
+  manager_ = std::make_unique<Manager>(options_,
+                                       ManagerEdges{[this](kube::WriteFence fence) {
+                                                      return std::make_unique<testing::WorldClient>(
+                                                          world_, std::move(fence));
+                                                    },
+                                                    clock_, fresh, kube::make_random()});
+  manager_->start();
+  const auto shows = [&](const std::string& line) {
+    return fresh.text().find(line) != std::string::npos;
+  };
+  ASSERT_TRUE(after_a_while([&] { return shows("gobuildenv_node_sweep_passes_total 1\n"); }));
+  EXPECT_TRUE(shows("gobuildenv_node_sweep_compared_total 1\n")) << "one for all three";
+  EXPECT_TRUE(shows("gobuildenv_node_sweep_environments_total 0\n"));
+  EXPECT_EQ(write_count(), before);
+
+  world_.create("gonodecaches", {{"metadata", {{"name", "n2"}}}});
+  for (const char* name : {"a", "b", "c"}) {
+    EXPECT_TRUE(after_a_while([&] { return counts(name) == std::pair(1, 2); })) << name;
+  }
+  world_.remove("gonodecaches", "n1");
+  world_.remove("gonodecaches", "n2");
+  for (const char* name : {"a", "b", "c"}) {
+    EXPECT_TRUE(after_a_while([&] { return counts(name) == std::pair(0, 0); })) << name;
+  }
+  stop();
+}
+
 json secret_of(const certs::Stored& stored, const std::string& name) {
   json object = json::parse(encode_secret({"system", name}, stored));
   object["metadata"].erase("labels");

@@ -111,7 +111,7 @@ TEST(SetNodes, SaysHowFarNodesAre) {
            {{5, 0, 0, 0, "", true}, ConditionStatus::Unknown, "OnDemand", "first pod"},
            {{5, 2, 2, 0, "", true}, ConditionStatus::True, "Ready", "on 2 of 2 nodes"}}) {
     crds::Status status = status_of("1.22.3");
-    EXPECT_TRUE(nodes_differ(status, c.nodes, true, 7));
+    EXPECT_TRUE(nodes_differ(status, c.nodes, true));
     set_nodes(status, c.nodes, true, 7, 1'000'000);
     const crds::Condition* condition = status.find(kToolchainReady);
     ASSERT_NE(condition, nullptr);
@@ -121,7 +121,7 @@ TEST(SetNodes, SaysHowFarNodesAre) {
     EXPECT_THAT(condition->message, HasSubstr(c.message));
     EXPECT_EQ(status.nodes_ready, c.nodes.ready);
     EXPECT_EQ(status.nodes_desired, c.nodes.desired);
-    EXPECT_FALSE(nodes_differ(status, c.nodes, true, 8));
+    EXPECT_FALSE(nodes_differ(status, c.nodes, true));
   }
 }
 
@@ -132,10 +132,10 @@ TEST(SetNodes, SaysNothingWhereNoNodeFetches) {
   for (const auto& [nodes, mounted] :
        std::vector<std::pair<NodeFacts, bool>>{{{5, 5, 5, 0, "", false}, false}, {{}, true}}) {
     crds::Status now = status;
-    EXPECT_TRUE(nodes_differ(now, nodes, mounted, 1));
+    EXPECT_TRUE(nodes_differ(now, nodes, mounted));
     set_nodes(now, nodes, mounted, 1, 0);
     EXPECT_EQ(now, status_of("1.22.3"));
-    EXPECT_FALSE(nodes_differ(now, nodes, mounted, 1));
+    EXPECT_FALSE(nodes_differ(now, nodes, mounted));
   }
 }
 

@@ -71,6 +71,18 @@ TEST(Store, IndexesFollowChanges) {
   EXPECT_TRUE(store.by_index("unknown", "b").empty());
 }
 
+TEST(Store, NamesWhatIsAskedFor) {
+  Store store({});
+  for (const int i : {1, 2, 3}) {
+    store.put({{"ns", "n" + std::to_string(i)}, "u", "1"}, std::make_shared<const int>(i), false);
+  }
+  auto odd =
+      store.keys_where([](const void* value) { return *static_cast<const int*>(value) % 2 == 1; });
+  std::sort(odd.begin(), odd.end());
+  EXPECT_EQ(odd, (std::vector<ObjectKey>{{"ns", "n1"}, {"ns", "n3"}}));
+  EXPECT_TRUE(store.keys_where([](const void*) { return false; }).empty());
+}
+
 RC_GTEST_PROP(Store, IsAMap, ()) {
   Store store({first_letter()});
   std::map<ObjectKey, std::string> model;
