@@ -207,6 +207,17 @@ class Rendering(unittest.TestCase):
         self.assertEqual({"attachRequired": False, "podInfoOnMount": True, "fsGroupPolicy": "None",
                           "volumeLifecycleModes": ["Ephemeral"]}, driver["spec"])
 
+    def test_every_linux_node_has_the_driver_unless_values_say_less(self):
+        """A pod with volumes that comes to another node waits there for ever."""
+        for settings, selector in (((), {"kubernetes.io/os": "linux"}),
+                                   (("agent.nodeSelector.pool=builds",),
+                                    {"kubernetes.io/os": "linux", "pool": "builds"})):
+            spec = objects(template("agent.enabled=true", *settings, only="agent"))[
+                "DaemonSet", "gobuildenv-agent"]["spec"]["template"]["spec"]
+            self.assertEqual(selector, spec["nodeSelector"])
+            self.assertEqual([{"operator": "Exists"}], spec["tolerations"])
+            self.assertNotIn("affinity", spec)
+
     def test_the_agents_folders_are_the_nodes(self):
         spec = objects(template("agent.enabled=true", "agent.root=/data/go", "agent.kubeletDir=/k/",
                                 only="agent"))["DaemonSet", "gobuildenv-agent"]["spec"]["template"]["spec"]
