@@ -8,6 +8,14 @@ import json
 from .broken import Broken
 
 NAME = "gobuildenv-bench"
+# Which pods are meant: as the chart says it of its webhooks, here for webhooks and policies.
+RULE = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"],
+        "scope": "Namespaced"}
+CONDITIONS = [{"name": "not-a-mirror-pod",
+               "expression": "!has(object.metadata.annotations) || "
+                             "!('kubernetes.io/config.mirror' in object.metadata.annotations)"}]
+NAMESPACES = {"key": "kubernetes.io/metadata.name", "operator": "NotIn",
+              "values": ["kube-system", "gobuildenv-system"]}
 _KEYS = {"env": "name", "volumeMounts": "mountPath", "volumes": "name"}
 
 
@@ -99,10 +107,11 @@ def jsonpatch_mutation(d: dict) -> dict:
 def manifest(mutation: dict) -> dict:
     """Policy and binding as one List."""
     api = "admissionregistration.k8s.io/v1beta1"
-    rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}
     asked = {"matchExpressions": [{"key": "gobuildenv.dev/env", "operator": "Exists"}]}
     policy = {"apiVersion": api, "kind": "MutatingAdmissionPolicy", "metadata": {"name": NAME}, "spec": {
-        "matchConstraints": {"resourceRules": [rule], "objectSelector": asked},
+        "matchConstraints": {"resourceRules": [RULE], "objectSelector": asked,
+                             "namespaceSelector": {"matchExpressions": [NAMESPACES]}},
+        "matchConditions": CONDITIONS,
         "failurePolicy": "Fail", "reinvocationPolicy": "Never", "mutations": [mutation]}}
     binding = {"apiVersion": api, "kind": "MutatingAdmissionPolicyBinding", "metadata": {"name": NAME},
                "spec": {"policyName": NAME}}

@@ -82,18 +82,27 @@ def _webhook(bench, side, plane):
         stack.enter_context(_applied(plane, {
             "apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingWebhookConfiguration",
             "metadata": {"name": policy.NAME},
-            "webhooks": [{
-                "name": "pods.gobuildenv.dev", "sideEffects": "None", "failurePolicy": "Fail",
-                "reinvocationPolicy": "Never", "timeoutSeconds": 10,
-                "admissionReviewVersions": ["v1"],
-                "clientConfig": {"url": op.url,
-                                 "caBundle": base64.b64encode(bench.ca_bundle()).decode()},
-                "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"],
-                           "resources": ["pods"]}],
-                "objectSelector": {"matchExpressions": [
-                    {"key": "gobuildenv.dev/env", "operator": "Exists"}]},
-            }]}))
+            "webhooks": _webhooks(op.url, base64.b64encode(bench.ca_bundle()).decode())}))
         yield op
+
+
+def _webhooks(url: str, ca_bundle: str) -> list:
+    """The three of the chart: by label, the same in enforced namespaces, by podSelector. They fail
+    closed here, so that a webhook that does not answer is an error and not a fast pod."""
+    def webhook(name, asks, injection, among):
+        return {
+            "name": name, "sideEffects": "None", "failurePolicy": "Fail",
+            "reinvocationPolicy": "IfNeeded", "matchPolicy": "Equivalent", "timeoutSeconds": 10,
+            "admissionReviewVersions": ["v1"], "matchConditions": policy.CONDITIONS,
+            "clientConfig": {"url": url, "caBundle": ca_bundle}, "rules": [policy.RULE],
+            "objectSelector": {"matchExpressions": [{"key": "gobuildenv.dev/env", "operator": asks}]},
+            "namespaceSelector": {"matchExpressions": [
+                policy.NAMESPACES,
+                {"key": "gobuildenv.dev/injection", "operator": injection, "values": among}]}}
+
+    return [webhook("pods.gobuildenv.dev", "Exists", "NotIn", ["disabled", "enforced"]),
+            webhook("enforced.pods.gobuildenv.dev", "Exists", "In", ["enforced"]),
+            webhook("selected.pods.gobuildenv.dev", "DoesNotExist", "In", ["enabled", "enforced"])]
 
 
 def _policies(bench, plane, mutated) -> dict:
