@@ -5,6 +5,7 @@
 #include <malloc.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -29,6 +30,12 @@ constexpr std::size_t kMaxRecord = std::size_t{64} << 10U;
 tl::unexpected<std::string> fail(std::string_view doing, std::string_view path,
                                  std::error_code code) {
   return tl::unexpected(fmt::format("cannot {} {}: {}", doing, path, code.message()));
+}
+
+tl::expected<VolumeRecord, std::string> record_of(const Fd& queue, const std::string& volume_id) {
+  const auto text = collector::read_at(queue.get(), volume_id + "/" + kRecord, kMaxRecord);
+  if (!text) return tl::unexpected(text.error().message());
+  return decode_volume_record(*text);
 }
 
 std::error_code discard(const Fd& root, const Fd& folder, const std::string& name) {
@@ -152,72 +159,126 @@ std::vector<std::string> NodeCaches::pending() const {
   return names ? std::move(*names) : std::vector<std::string>();
 }
 
+std::map<std::string, std::vector<std::string>> NodeCaches::by_cache() const {
+  std::map<std::string, std::vector<std::string>> out;
+  for (std::string& id : pending()) {
+    const auto record = record_of(queue_, id);
+    out[record ? record->cache : std::string()].push_back(std::move(id));
+  }
+  return out;
+}
+
 std::size_t NodeCaches::promote_pending() {
   std::size_t left = 0;
-  for (const std::string& id : pending()) {
+  for (const auto& [cache, ids] : by_cache()) {
     if (stopping_) return left;
-    if (!promote_one(id)) ++left;
+    std::vector<Waiting> waiting;
+    for (const std::string& id : ids) {
+      if (auto one = take_up(id, left)) waiting.push_back(std::move(*one));
+    }
+    left += settle(std::move(waiting));
   }
   // A layer's names are many; an idle agent is to be small again.
   ::malloc_trim(0);
   return left;
 }
 
-bool NodeCaches::promote_one(const std::string& volume_id) {
-  PromotionResult result;
-  const auto text = collector::read_at(queue_.get(), volume_id + "/" + kRecord, kMaxRecord);
-  auto record = text ? decode_volume_record(*text) : tl::unexpected(text.error().message());
+std::optional<NodeCaches::Waiting> NodeCaches::take_up(const std::string& volume_id,
+                                                       std::size_t& left) {
+  auto folder = collector::hold_folder(queue_.get(), volume_id);
+  if (!folder) {
+    if (folder.error() != std::errc::no_such_file_or_directory) ++left;
+    return std::nullopt;
+  }
+  Waiting out{volume_id, std::move(*folder), {}, 0};
+  PromotionResult& result = out.result;
+  result.kind = Kind::NotTrusted;
+  auto record = record_of(queue_, volume_id);
   if (!record) {
     result.kind = Kind::Failed;
     result.record.volume_id = volume_id;
-    result.why = record.error();
-  } else {
-    result.record = *record;
-    const auto declared = lookups_.declared(record->pod.ns, record->environment);
-    if (!declared) return false;
-    const std::string uid = lookups_.namespace_uid(record->pod.ns);
-    result.why = why_not_promote(*record, *declared);
-    if (result.why.empty() && uid.empty()) return false;
-    if (result.why.empty() && uid != namespace_uid_of(record->cache)) {
-      result.why = fmt::format("namespace {} is another one by now", record->pod.ns);
-    }
-    if (result.why.empty()) {
-      result = carry_out(*record, **declared);
-      if (stopping_ && result.kind == Kind::Failed) return false;
-    } else {
-      result.kind = Kind::NotTrusted;
-    }
+    result.why = std::move(record.error());
+    return out;
   }
-  drop(volume_id);
-  step(options_.hook, "dropped");
-  done_(result);
-  return true;
+  result.record = std::move(*record);
+  const PodIdentity& pod = result.record.pod;
+  const auto declared = lookups_.declared(pod.ns, result.record.environment);
+  const std::string uid = declared ? lookups_.namespace_uid(pod.ns) : std::string();
+  if (declared) result.why = why_not_promote(result.record, *declared);
+  if (!declared || (result.why.empty() && uid.empty())) {
+    ++left;
+    return std::nullopt;
+  }
+  if (!result.why.empty()) return out;
+  if (uid != namespace_uid_of(result.record.cache)) {
+    result.why = fmt::format("namespace {} is another one by now", pod.ns);
+    return out;
+  }
+  out.max_bytes =
+      static_cast<std::uint64_t>(std::max<std::int64_t>((*declared)->max_size_bytes, 0));
+  return out;
 }
 
-PromotionResult NodeCaches::carry_out(const VolumeRecord& record, const goenv::Cache& declared) {
-  PromotionResult result;
-  result.record = record;
-  result.kind = Kind::Failed;
-  auto upper = collector::open_folder(queue_.get(), record.volume_id + "/upper");
-  if (!upper) {
-    result.why = upper.error().message();
-    return result;
+std::size_t NodeCaches::settle(std::vector<Waiting> waiting) {
+  const auto trusted_begin = std::stable_partition(
+      waiting.begin(), waiting.end(), [](const Waiting& one) { return !one.result.why.empty(); });
+  for (auto one = waiting.begin(); one != trusted_begin; ++one) finish(*one);
+  std::span<Waiting> trusted(trusted_begin, waiting.end());
+  while (!trusted.empty()) {
+    std::span<Waiting> now = trusted;
+    auto made = make_layer(now);
+    if (stopping_ && !made) return trusted.size();
+    if (!made && now.size() > 1) {
+      // What is wrong with one of them, or with the disk, is not to cost the others' work.
+      static_cast<void>(discard(root_, now.front().folder, kWorkplace));
+      now = now.first(1);
+      made = make_layer(now);
+      if (stopping_ && !made) return trusted.size();
+    }
+    for (Waiting& one : now) {
+      PromotionResult& result = one.result;
+      result.kind = !made ? Kind::Failed : made->layer.empty() ? Kind::NothingNew : Kind::Published;
+      if (!made) {
+        result.why = made.error();
+      } else if (&one == &now.front()) {
+        result.promotion = *made;
+      } else {
+        result.promotion.layer = made->layer;
+        result.along_with = now.front().id;
+      }
+    }
+    for (const Waiting& one : now) finish(one);
+    trusted = trusted.subspan(now.size());
+  }
+  return 0;
+}
+
+tl::expected<Promotion, std::string> NodeCaches::make_layer(std::span<const Waiting> trusted) {
+  const VolumeRecord& first = trusted.front().result.record;
+  std::vector<Fd> uppers;
+  std::uint64_t max_bytes = 0;
+  for (const Waiting& one : trusted) {
+    auto upper = collector::open_folder(one.folder.get(), "upper");
+    if (!upper) return fail("open", one.id + "/upper", upper.error());
+    uppers.push_back(std::move(*upper));
+    // Environments that share their namespace's cache: as much as the most generous one says.
+    max_bytes = std::max(max_bytes, one.max_bytes);
   }
   std::shared_ptr<void> lease;
-  if (options_.lease) lease = options_.lease(record.cache, "a layer is being made of it");
-  const std::array<Fd, 1> uppers{std::move(*upper)};
-  PromotionInput in{root_, record.cache, record.kind, uppers, {}, {}, {}, options_.hook};
-  in.workplace = fmt::format("{}/{}/{}", kQueue, record.volume_id, kWorkplace);
-  in.limits.bytes = static_cast<std::uint64_t>(std::max<std::int64_t>(declared.max_size_bytes, 0));
+  if (options_.lease) lease = options_.lease(first.cache, "a layer is being made of it");
+  PromotionInput in{root_, first.cache, first.kind, uppers, {}, {}, {}, options_.hook};
+  in.workplace = fmt::format("{}/{}/{}", kQueue, trusted.front().id, kWorkplace);
+  in.limits.bytes = max_bytes;
   in.stopped = [this] { return stopping_.load(); };
   auto promotion = promote(in);
-  if (!promotion) {
-    result.why = std::move(promotion.error().message);
-    return result;
-  }
-  result.kind = promotion->layer.empty() ? Kind::NothingNew : Kind::Published;
-  result.promotion = std::move(*promotion);
-  return result;
+  if (!promotion) return tl::unexpected(std::move(promotion.error().message));
+  return std::move(*promotion);
+}
+
+void NodeCaches::finish(const Waiting& one) {
+  drop(one.id);
+  step(options_.hook, "dropped");
+  done_(one.result);
 }
 
 void NodeCaches::drop(const std::string& volume_id) {

@@ -3,10 +3,13 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <thread>
 #include <tl/expected.hpp>
@@ -36,6 +39,9 @@ struct PromotionResult {
   Kind kind = Kind::NothingNew;
   VolumeRecord record;
   Promotion promotion;
+  /// Not empty: the volume whose result has the counts, of both. Several that waited for the same
+  /// cache became one layer.
+  std::string along_with;
   std::string why;  ///< of NotTrusted and Failed
 };
 
@@ -51,8 +57,9 @@ struct NodeCachesOptions {
 };
 
 /// Shared caches of a node. What trusted pods wrote waits in `<root>/promotions/<volume id>/`, with
-/// the volume's record beside it, and becomes part of a new layer in the background, one after the
-/// other, at idle priority; what waits survives a restart.
+/// the volume's record beside it, and becomes part of a new layer in the background, one cache
+/// after the other, at idle priority; what waits for the same cache is one layer. It survives a
+/// restart.
 class NodeCaches final : public SharedCaches {
  public:
   using Done = std::function<void(const PromotionResult&)>;
@@ -80,9 +87,20 @@ class NodeCaches final : public SharedCaches {
   NodeCaches(NodeCachesOptions options, CacheLookups lookups, kube::Clock& clock, Done done,
              Fd root, Fd queue);
   [[nodiscard]] std::vector<std::string> pending() const;
-  /// False: it waits on.
-  bool promote_one(const std::string& volume_id);
-  PromotionResult carry_out(const VolumeRecord& record, const goenv::Cache& declared);
+  /// One that waits. While it is alive nobody else takes it, nor the collector.
+  struct Waiting {
+    std::string id;
+    Fd folder;
+    PromotionResult result;       ///< settled when its `why` is not empty
+    std::uint64_t max_bytes = 0;  ///< of the cache, as its GoBuildEnv declares now
+  };
+  [[nodiscard]] std::map<std::string, std::vector<std::string>> by_cache() const;
+  /// Nothing: it waits on (`left` grows), or is gone.
+  std::optional<Waiting> take_up(const std::string& volume_id, std::size_t& left);
+  /// Those that are settled, and what becomes of the others together. Gives how many wait on.
+  std::size_t settle(std::vector<Waiting> waiting);
+  tl::expected<Promotion, std::string> make_layer(std::span<const Waiting> trusted);
+  void finish(const Waiting& one);
   void drop(const std::string& volume_id);
   void run();
 

@@ -189,10 +189,22 @@ Outcome Collector::carry_out(const Decision& decision, const RunReport& report, 
   return out;
 }
 
+/// Not while a layer is being made of it: whoever does that holds the folder.
+RemovalResult Collector::remove_promotion(const Unit& unit, const Trash& trash) {
+  const auto held = hold_folder(root_.get(), unit.path);
+  if (held)
+    return remove_folder(
+        root_, unit.path, trash, [] { return false; }, config_.hook);
+  if (held.error() == std::errc::operation_would_block) return {Removal::InUse, {}};
+  if (held.error() == std::errc::no_such_file_or_directory) return {Removal::Gone, {}};
+  return {Removal::Failed, printable(unit.path) + ": " + held.error().message()};
+}
+
 RemovalResult Collector::remove(const Unit& unit, Action action, const Trash& trash,
                                 const RootSource& source) {
   if (in_use_now(unit, source)) return {Removal::InUse, {}};
   RemovalResult out{Removal::InUse, {}};
+  if (unit.kind == UnitKind::Promotion) return remove_promotion(unit, trash);
   const InUseNow asked = [] { return false; };
   if (unit.kind != UnitKind::Module && unit.kind != UnitKind::Vcs) {
     source.if_unused(unit.path,

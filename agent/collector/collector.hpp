@@ -137,6 +137,7 @@ class Collector {
                                                              const Limits& limits, bool touch);
   Outcome carry_out(const Decision& decision, const RunReport& report, const Trash& trash,
                     const RootSource& source, const std::map<std::string, seconds>& cuts);
+  RemovalResult remove_promotion(const Unit& unit, const Trash& trash);
   RemovalResult remove(const Unit& unit, Action action, const Trash& trash,
                        const RootSource& source);
 

@@ -26,12 +26,16 @@ std::string stays(const Decision& decision, const Unit& unit, const Limits& limi
       }
       return fmt::format("used {} ago; nothing goes within {}", duration_text(unit.idle),
                          duration_text(limits.min_idle));
-    case Reason::LimitReached:
-      return fmt::format("used {} ago; others gave the space that was needed",
-                         duration_text(unit.idle));
-    default:
+    case Reason::WithinLimits:
+      if (unit.kind == UnitKind::Promotion) {
+        return fmt::format("waits for its turn, for {}; goes after {}", duration_text(unit.idle),
+                           duration_text(goes_after(unit, limits)));
+      }
       return fmt::format("used {} ago, kept for {}; no limit asks for it", duration_text(unit.idle),
                          duration_text(limits.of(unit.environment).unused_for));
+    default:
+      return fmt::format("used {} ago; others gave the space that was needed",
+                         duration_text(unit.idle));
   }
 }
 
@@ -55,6 +59,10 @@ std::string goes(const Decision& decision, const Unit& unit, const Limits& limit
           used_percent(disk.inodes, disk.inodes_free), limits.high_percent, limits.low_percent);
     case Reason::Replaced:
       return fmt::format("a newer generation took its place, unused for {}", idle);
+    case Reason::Stuck:
+      return fmt::format(
+          "waits for {}, and nobody said meanwhile whether its pod is trusted; the longest is {}",
+          idle, duration_text(goes_after(unit, limits)));
     default:
       return fmt::format("the pod's volume is gone, for {}", idle);
   }

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -76,6 +77,21 @@ IoResult<Fd> open_beneath(int dir, const std::string& path, int flags, unsigned 
 
 IoResult<Fd> open_folder(int dir, const std::string& path) {
   return open_beneath(dir, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+}
+
+IoResult<Fd> hold_folder(int dir, const std::string& path) {
+  auto held = open_folder(dir, path);
+  if (!held) return held;
+  if (::flock(held->get(), LOCK_EX | LOCK_NB) != 0) return tl::unexpected(last_error());
+  const auto now = open_folder(dir, path);
+  if (!now) return tl::unexpected(now.error());
+  const auto ours = stat_at(held->get(), "");
+  const auto there = stat_at(now->get(), "");
+  if (!ours || !there) return tl::unexpected(ours ? there.error() : ours.error());
+  if (ours->inode != there->inode || ours->device != there->device) {
+    return tl::unexpected(std::make_error_code(std::errc::no_such_file_or_directory));
+  }
+  return held;
 }
 
 IoResult<Fd> open_trusted_folder(const std::string& path) {

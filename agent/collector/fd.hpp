@@ -28,6 +28,10 @@ using IoResult = tl::expected<T, std::error_code>;
                                         unsigned mode = 0);
 /// A folder to read.
 [[nodiscard]] IoResult<Fd> open_folder(int dir, const std::string& path);
+/// A folder which two of us never work on at once, locked until it is closed. Errors besides those
+/// of open_folder(): operation_would_block, somebody holds it; no_such_file_or_directory also when
+/// it went away before it was ours.
+[[nodiscard]] IoResult<Fd> hold_folder(int dir, const std::string& path);
 /// The folder that the operator named: symlinks in its path are followed, it is trusted.
 [[nodiscard]] IoResult<Fd> open_trusted_folder(const std::string& path);
 

@@ -119,7 +119,7 @@ class Planner {
       } else if (u.kind == UnitKind::Private) {
         take(i, Reason::Abandoned);
       } else if (u.idle >= goes_after(u, limits_)) {
-        take(i, Reason::Unused);
+        take(i, u.kind == UnitKind::Promotion ? Reason::Stuck : Reason::Unused);
       }
     }
   }
@@ -219,6 +219,7 @@ std::optional<std::string> Limits::error() const {
 
 seconds goes_after(const Unit& unit, const Limits& limits) {
   const seconds floor = youngest(unit, limits);
+  if (unit.kind == UnitKind::Promotion) return std::max(floor, kStuckAfter);
   const bool left_over =
       unit.kind == UnitKind::Private || (unit.kind == UnitKind::Generation && !unit.orphaned);
   return left_over ? floor : std::max(floor, limits.of(unit.environment).unused_for);

@@ -18,6 +18,9 @@ struct Root {
   std::string why;   ///< "volume csi-1 of pod ci/build-7"
 };
 
+/// A promotion waits for seconds, or until the API server is there again.
+inline constexpr seconds kStuckAfter = std::chrono::hours(24);
+
 /// In which order units go when space is needed.
 enum class Order {
   LeastRecentlyUsed,
@@ -78,6 +81,7 @@ enum class Reason : std::uint8_t {
   DiskInodes,
   Replaced,   ///< a newer generation took its place
   Abandoned,  ///< a pod's layer without a volume
+  Stuck,      ///< nobody could say for kStuckAfter whether it may become part of a layer
 };
 
 struct Decision {

@@ -58,6 +58,11 @@ class RootScanner {
         whole(pod, UnitKind::Private, path, "");
       });
     });
+    below(root, "promotions", [&](const Fd& promotions) {
+      each(promotions, "promotions", [&](const Fd& waiting, const std::string& path) {
+        whole(waiting, UnitKind::Promotion, path, "");
+      });
+    });
     below(root, "trash", [&](const Fd& trash) {
       const std::error_code error = for_each_entry(trash.get(), scan_.buffer(),
                                                    [&](const Entry&) { inventory_.trashed += 1; });

@@ -24,6 +24,8 @@ std::string_view to_string(UnitKind kind) {
       return "generation";
     case UnitKind::Private:
       return "private";
+    case UnitKind::Promotion:
+      return "promotion";
   }
   return "unknown";
 }

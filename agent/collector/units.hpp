@@ -20,6 +20,7 @@ enum class UnitKind : std::uint8_t {
   Builds,      ///< the entries of one build cache that were last used in the same hour
   Generation,  ///< a lower layer that a newer one has replaced, or whose environment is gone
   Private,     ///< a pod's own layer whose volume is gone
+  Promotion,   ///< what a trusted pod wrote, waiting to become part of a shared cache's layer
 };
 
 [[nodiscard]] std::string_view to_string(UnitKind kind);

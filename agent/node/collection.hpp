@@ -19,7 +19,7 @@
 /// The collector as the agent runs it: when, with which limits and roots, and what it tells.
 namespace gobuildenv::agent {
 
-inline constexpr std::size_t kUnitKinds = 6;  ///< values of collector::UnitKind
+inline constexpr std::size_t kUnitKinds = 7;  ///< values of collector::UnitKind
 
 /// What there is of one kind of unit.
 struct KindTotals {

@@ -41,6 +41,12 @@ void PromotionReporter::report(const PromotionResult& result) {
   } else if (result.kind == Kind::NotTrusted) {
     spdlog::info("cache of a pod is not taken over pod={}/{} volume={} cache={} why=\"{}\"",
                  record.pod.ns, record.pod.name, record.volume_id, record.cache, result.why);
+  } else if (!result.along_with.empty()) {
+    spdlog::info(
+        "cache of a trusted pod taken over with another one pod={}/{} volume={} cache={} layer={} "
+        "with={}",
+        record.pod.ns, record.pod.name, record.volume_id, record.cache, result.promotion.layer,
+        result.along_with);
   } else {
     spdlog::info(
         "cache of a trusted pod taken over pod={}/{} volume={} cache={} layer={} taken={} kept={} "

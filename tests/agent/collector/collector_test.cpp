@@ -270,6 +270,44 @@ TEST_F(Collecting, CachesOfNobodyGoWholeWhenTheyAreOld) {
   EXPECT_FALSE(exists(root_.at(kBuilds)));
 }
 
+TEST_F(Collecting, WhatWaitsToBeSharedIsCountedAndGoesWhenItIsStuck) {
+  write_file(root_.at("promotions/csi-1/upper/cache/x"), std::string(100'000, 'x'));
+  write_file(root_.at("promotions/csi-1/record.json"), "{}");
+  Collector collector = open();
+  const Limits limits;
+  const auto first = collector.run(FixedRoots{}, limits);
+  ASSERT_TRUE(first) << first.error();
+  const auto unit = std::find_if(first->inventory.units.begin(), first->inventory.units.end(),
+                                 [](const Unit& one) { return one.path == "promotions/csi-1"; });
+  ASSERT_NE(unit, first->inventory.units.end());
+  EXPECT_EQ(unit->kind, UnitKind::Promotion);
+  EXPECT_GE(unit->size.bytes, 100'000U);
+  EXPECT_TRUE(exists(root_.at("promotions/csi-1/record.json")));
+
+  clock_.pass(hours(23));
+  ASSERT_TRUE(collector.run(FixedRoots{}, limits));
+  EXPECT_TRUE(exists(root_.at("promotions/csi-1"))) << "the API server may have been away";
+  clock_.pass(hours(2));
+  const auto folder = open_trusted_folder(root_.path()).value();
+  {
+    const auto held = hold_folder(folder.get(), "promotions/csi-1");
+    ASSERT_TRUE(held);
+    const auto busy = collector.run(FixedRoots{}, limits);
+    ASSERT_TRUE(busy);
+    EXPECT_EQ(busy->failures, 0U);
+    EXPECT_TRUE(exists(root_.at("promotions/csi-1"))) << "a layer is being made of it";
+  }
+  const auto last = collector.run(FixedRoots{}, limits);
+  ASSERT_TRUE(last);
+  EXPECT_FALSE(exists(root_.at("promotions/csi-1")));
+  const auto step = std::find_if(last->plan.steps.begin(), last->plan.steps.end(),
+                                 [](const Decision& one) { return one.reason == Reason::Stuck; });
+  ASSERT_NE(step, last->plan.steps.end());
+  EXPECT_NE(explain(*step, last->inventory, limits, last->disk).find("waits for"),
+            std::string::npos);
+  EXPECT_FALSE(hold_folder(folder.get(), "promotions/csi-1"));
+}
+
 TEST_F(Collecting, CachesOfAnEnvironmentAreNoUnit) {
   Limits limits = everything_goes();
   limits.environments_complete = true;
