@@ -48,15 +48,31 @@ Limits limits_of(const Json& json) {
   return out;
 }
 
+Json json_of(const std::vector<Root>& roots) {
+  Json out = Json::array();
+  for (const Root& root : roots) out.push_back({{"path", root.path}, {"why", root.why}});
+  return out;
+}
+
+std::vector<Root> roots_of(const Json& json) {
+  std::vector<Root> out;
+  for (const Json& root : json) {
+    out.push_back({root.at("path").get<std::string>(), root.at("why").get<std::string>()});
+  }
+  return out;
+}
+
 }  // namespace
 
 std::string to_json(const AgentFacts& facts) {
-  Json roots = Json::array();
-  for (const Root& root : facts.roots) roots.push_back({{"path", root.path}, {"why", root.why}});
-  const Json out = {{"version", 1},
-                    {"writtenAt", facts.written_at},
-                    {"limits", json_of(facts.limits)},
-                    {"roots", roots}};
+  Json out = {{"version", 1},
+              {"writtenAt", facts.written_at},
+              {"limits", json_of(facts.limits)},
+              {"roots", json_of(facts.roots)}};
+  if (facts.last_known) {
+    out["lastKnown"] = {{"pods", facts.last_known->pods},
+                        {"roots", json_of(facts.last_known->roots)}};
+  }
   return out.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
@@ -66,8 +82,10 @@ tl::expected<AgentFacts, std::string> parse_agent_facts(std::string_view text) {
     AgentFacts out;
     out.written_at = in.at("writtenAt").get<std::int64_t>();
     out.limits = limits_of(in.at("limits"));
-    for (const Json& root : in.at("roots")) {
-      out.roots.push_back({root.at("path").get<std::string>(), root.at("why").get<std::string>()});
+    out.roots = roots_of(in.at("roots"));
+    if (const auto known = in.find("lastKnown"); known != in.end()) {
+      out.last_known = {known->at("pods").get<std::vector<std::string>>(),
+                        roots_of(known->at("roots"))};
     }
     if (auto error = out.limits.error()) return tl::unexpected(*error);
     return out;

@@ -16,6 +16,8 @@ namespace gobuildenv::agent::collector {
 struct Root {
   std::string path;  ///< of a unit, of something in it, or of a folder that holds units
   std::string why;   ///< "volume csi-1 of pod ci/build-7"
+  /// False: it is kept without being known to be in use, and grows older meanwhile.
+  bool in_use = true;
 };
 
 /// A promotion waits for seconds, or until the API server is there again.

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <iterator>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -36,7 +37,10 @@ class RootScanner {
  public:
   RootScanner(const std::vector<Root>& roots, AgeBook& ages, RootMemo& memo, std::int64_t wall_ns,
               const ScanOptions& options)
-      : roots_(roots), ages_(ages), memo_(memo), options_(options), scan_(wall_ns) {}
+      : ages_(ages), memo_(memo), options_(options), scan_(wall_ns) {
+    std::copy_if(roots.begin(), roots.end(), std::back_inserter(uses_),
+                 [](const Root& root) { return root.in_use; });
+  }
 
   Inventory run(const Fd& root) {
     below(root, "toolchains", [&](const Fd& store) {
@@ -101,7 +105,7 @@ class RootScanner {
     const std::string key = printable(unit.path);
     const auto known = ages_.ages().find(key);
     const bool new_use = known == ages_.ages().end() || known->second.stamp != stamp;
-    const Observation seen{.in_use = root_of(unit, roots_) != nullptr,
+    const Observation seen{.in_use = root_of(unit, uses_) != nullptr,
                            .stamp = stamp,
                            .value = refetch_value(unit.kind, unit.size)};
     unit.credit = ages_.observe(key, seen).credit;
@@ -214,7 +218,7 @@ class RootScanner {
     std::erase_if(memo_.builds, [this](const auto& i) { return !seen_builds_.contains(i.first); });
   }
 
-  const std::vector<Root>& roots_;
+  std::vector<Root> uses_;
   AgeBook& ages_;
   RootMemo& memo_;
   ScanOptions options_;

@@ -44,14 +44,19 @@ std::vector<Root> AgentRoots::roots() const {
   edges_.leases.append_to(out);
   const std::vector<VolumeRecord> records = edges_.registry.records();
   append(out, volume_roots(records));
-  if (edges_.cluster != nullptr) append(out, edges_.cluster->roots(records));
+  append(out, of_cluster(records));
   return out;
+}
+
+std::vector<Root> AgentRoots::of_cluster(const std::vector<VolumeRecord>& records) const {
+  if (edges_.cluster == nullptr) return {};
+  return edges_.cluster->known() ? edges_.cluster->roots(records) : offline_.roots();
 }
 
 std::vector<Root> AgentRoots::beside_volumes() const {
   std::vector<Root> out;
   edges_.leases.append_to(out);
-  if (edges_.cluster != nullptr) append(out, edges_.cluster->roots(edges_.registry.records()));
+  append(out, of_cluster(edges_.registry.records()));
   return out;
 }
 

@@ -6,13 +6,16 @@
 #include <vector>
 
 #include "agent/node/collection.hpp"
+#include "agent/node/offline_needs.hpp"
 
 namespace gobuildenv::agent {
 
 /// What the agent needs kept: volumes by their registry, what the cluster says, leases.
 class AgentRoots final : public collector::RootSource {
  public:
-  explicit AgentRoots(const CollectionEdges& edges) : edges_(edges) {}
+  /// Both outlive it.
+  AgentRoots(const CollectionEdges& edges, const OfflineNeeds& offline)
+      : edges_(edges), offline_(offline) {}
 
   [[nodiscard]] std::vector<collector::Root> roots() const override;
   [[nodiscard]] bool knows_volumes() const override { return true; }
@@ -27,7 +30,11 @@ class AgentRoots final : public collector::RootSource {
   void stop() { stopping_ = true; }
 
  private:
+  [[nodiscard]] std::vector<collector::Root> of_cluster(
+      const std::vector<VolumeRecord>& records) const;
+
   const CollectionEdges& edges_;
+  const OfflineNeeds& offline_;
   std::atomic<bool> stopping_{false};
 };
 

@@ -1,6 +1,10 @@
 #include "agent/node/cluster_view.hpp"
 
+#include <algorithm>
 #include <filesystem>
+#include <iterator>
+#include <tuple>
+#include <utility>
 
 namespace gobuildenv::agent {
 
@@ -72,26 +76,35 @@ std::string ClusterView::uid_of(const std::string& ns, const std::string& enviro
   return found == uids_.end() ? std::string() : found->second;
 }
 
-std::vector<Root> ClusterView::roots(const std::vector<VolumeRecord>& records) const {
-  if (!known()) return {{"", "the cluster's pods and GoBuildEnvs have not been listed yet"}};
+std::vector<Root> ClusterView::roots_of_environments() const {
   if (stale_.exchange(false)) {
     auto fresh = environment_roots(environments_.items(), platform_);
     const std::lock_guard lock(mutex_);
     environment_roots_ = std::move(fresh);
   }
-  std::vector<Root> out;
+  const std::lock_guard lock(mutex_);
+  return environment_roots_;
+}
+
+std::string ClusterView::uid_for(const PodRecord& pod) const {
+  std::string uid;
+  for (const PodVolume& volume : pod.volumes) {
+    const auto environment = environments_.find({pod.ns, volume.environment});
+    if (environment) uid = uid_of(pod.ns, environment->meta.uid);
+  }
+  return uid;
+}
+
+std::vector<Root> ClusterView::roots(const std::vector<VolumeRecord>& records) const {
+  if (!known()) return {{"", "the cluster's pods and GoBuildEnvs have not been listed yet"}};
+  std::vector<Root> out = roots_of_environments();
   bool missing = false;
   {
     const std::lock_guard lock(mutex_);
-    out = environment_roots_;
     missing = uids_missing_;
   }
   for (const auto& pod : pods_.list()) {
-    std::string uid;
-    for (const PodVolume& volume : pod->volumes) {
-      const auto environment = environments_.find({pod->ns, volume.environment});
-      if (environment) uid = uid_of(pod->ns, environment->meta.uid);
-    }
+    const std::string uid = uid_for(*pod);
     std::vector<Root> more = pod_roots(*pod, records, uid, platform_);
     if (uid.empty() && missing && !pod->finished && !pod->volumes.empty()) {
       more.push_back({"caches", "the uid of namespace " + pod->ns + " is not known"});
@@ -99,6 +112,32 @@ std::vector<Root> ClusterView::roots(const std::vector<VolumeRecord>& records) c
     out.insert(out.end(), std::make_move_iterator(more.begin()),
                std::make_move_iterator(more.end()));
   }
+  return out;
+}
+
+collector::LastKnown ClusterView::wanted() const {
+  collector::LastKnown out;
+  out.roots = roots_of_environments();
+  for (const auto& pod : pods_.list()) {
+    out.pods.push_back(pod->folder);
+    const std::string uid = uid_for(*pod);
+    // After a reboot volumes are published anew, so those with a record count, too.
+    std::vector<Root> more = pod_roots(*pod, {}, uid, platform_);
+    out.roots.insert(out.roots.end(), std::make_move_iterator(more.begin()),
+                     std::make_move_iterator(more.end()));
+    const bool shares =
+        std::any_of(pod->volumes.begin(), pod->volumes.end(), [](const PodVolume& volume) {
+          return volume.kind != VolumeKind::Toolchain && volume.scope != goenv::CacheScope::Pod;
+        });
+    if (uid.empty() && shares && !pod->finished) {
+      out.roots.push_back({"caches", "the uid of namespace " + pod->ns + " was not known"});
+    }
+  }
+  // In one order, so that what is remembered is written only when it is something else.
+  std::sort(out.pods.begin(), out.pods.end());
+  std::sort(out.roots.begin(), out.roots.end(), [](const Root& a, const Root& b) {
+    return std::tie(a.path, a.why) < std::tie(b.path, b.why);
+  });
   return out;
 }
 

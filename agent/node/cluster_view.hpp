@@ -34,12 +34,15 @@ class ClusterView final : public ClusterNeeds {
   void refresh() override;
   [[nodiscard]] std::vector<collector::Root> roots(
       const std::vector<VolumeRecord>& records) const override;
+  [[nodiscard]] collector::LastKnown wanted() const override;
   [[nodiscard]] collector::Limits limits(collector::Limits node) const override;
 
  private:
   /// An environment never changes its namespace, so neither does the uid of that.
   using UidKey = std::pair<std::string, std::string>;  ///< namespace, uid of the environment
 
+  [[nodiscard]] std::vector<collector::Root> roots_of_environments() const;
+  [[nodiscard]] std::string uid_for(const PodRecord& pod) const;
   [[nodiscard]] std::string uid_of(const std::string& ns, const std::string& environment_uid) const;
   void ask_for_uids();
 

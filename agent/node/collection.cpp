@@ -16,6 +16,7 @@
 #include "agent/node/collection_roots.hpp"
 #include "agent/node/collection_state.hpp"
 #include "agent/node/facts_file.hpp"
+#include "agent/node/offline_needs.hpp"
 
 namespace gobuildenv::agent {
 namespace {
@@ -30,16 +31,17 @@ struct Collection::Impl {
       : options(std::move(given)),
         edges(std::move(given_edges)),
         collector(std::move(opened)),
-        sources(edges),
+        offline(options.root, options.pods_dir),
+        sources(edges, offline),
         metrics(edges.metrics),
         facts(options.root) {}
 
   [[nodiscard]] bool is_known() const { return edges.cluster == nullptr || edges.cluster->known(); }
 
   [[nodiscard]] collector::Limits limits_now() const {
-    collector::Limits out = options.limits;
+    collector::Limits out = is_known() ? options.limits : offline.limits(options.limits);
     out.longest_build = longest_build(edges.registry.records(), edges.clock.wall_now());
-    return edges.cluster == nullptr ? out : edges.cluster->limits(std::move(out));
+    return edges.cluster == nullptr || !is_known() ? out : edges.cluster->limits(std::move(out));
   }
 
   void loop() {
@@ -112,9 +114,8 @@ struct Collection::Impl {
     if (const auto disk = collector.disk()) next.disk = *disk;
     // What is not known yet holds nothing here: it would make everything young.
     const bool known = is_known();
-    collector::Inventory inventory =
-        collector.measure(known ? sources.roots() : volume_roots(edges.registry.records()),
-                          known ? limits_now() : options.limits);
+    collector::Inventory inventory = collector.measure(
+        known ? sources.roots() : volume_roots(edges.registry.records()), limits_now());
     next.kinds = totals_by_kind(inventory);
     next.inventory = without_small_units(std::move(inventory));
     {
@@ -127,7 +128,12 @@ struct Collection::Impl {
   void run(const char* why) {
     begin_look(true);
     const auto began = edges.clock.now();
-    if (edges.cluster != nullptr) edges.cluster->refresh();
+    if (!is_known()) {
+      spdlog::warn(
+          "disk is full and the API server has not answered, collecting by what was known");
+    } else if (edges.cluster != nullptr) {
+      edges.cluster->refresh();
+    }
     const collector::Limits limits = limits_now();
     auto report = collector.run(sources, limits);
     if (!report) return fail(report.error());
@@ -183,12 +189,15 @@ struct Collection::Impl {
     const auto now = edges.clock.wall_now().time_since_epoch();
     facts.update({.written_at = std::chrono::duration_cast<std::chrono::seconds>(now).count(),
                   .limits = limits_now(),
-                  .roots = sources.beside_volumes()});
+                  .roots = sources.beside_volumes(),
+                  .last_known = edges.cluster == nullptr ? std::nullopt
+                                                         : std::optional(edges.cluster->wanted())});
   }
 
   const CollectionOptions options;
   const CollectionEdges edges;
   collector::Collector collector;
+  const OfflineNeeds offline;
   AgentRoots sources;
   const CollectionMetrics metrics;
   std::vector<std::function<void()>> handlers;

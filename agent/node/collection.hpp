@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "agent/collector/agent_facts.hpp"
 #include "agent/collector/collector.hpp"
 #include "agent/csi/volume_registry.hpp"
 #include "agent/node/collection_triggers.hpp"
@@ -61,19 +62,22 @@ class ClusterNeeds {
   ClusterNeeds(const ClusterNeeds&) = delete;
   ClusterNeeds& operator=(const ClusterNeeds&) = delete;
 
-  /// Whether it has been listed; there are no runs before.
+  /// Whether it has been listed; before, only a full disk makes a run, by what was known last.
   [[nodiscard]] virtual bool known() const = 0;
   /// Before each run, on the collector's thread; may ask the API server.
   virtual void refresh() = 0;
   /// Revisions in specs, and pods of this node whose volumes are not in `records` yet. Cheap.
   [[nodiscard]] virtual std::vector<collector::Root> roots(
       const std::vector<VolumeRecord>& records) const = 0;
+  /// All that pods of this node and environments ask for, to be remembered across a restart.
+  [[nodiscard]] virtual collector::LastKnown wanted() const = 0;
   /// `node` with what environments say of themselves.
   [[nodiscard]] virtual collector::Limits limits(collector::Limits node) const = 0;
 };
 
 struct CollectionOptions {
-  std::string root;  ///< absolute
+  std::string root;      ///< absolute
+  std::string pods_dir;  ///< the kubelet's folder of pods, absolute
   /// Of the node; limits of environments come from the cluster.
   collector::Limits limits;
   TriggerOptions triggers;

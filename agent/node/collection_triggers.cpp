@@ -28,6 +28,10 @@ struct Next {
   }
 };
 
+seconds pause_after(const TriggerState& state, const TriggerOptions& options) {
+  return state.run_was_vain ? options.interval : std::min(options.interval, kPressurePause);
+}
+
 void offer_runs(Next& next, const TriggerState& state, const TriggerOptions& options) {
   if (!state.last_run) {
     next.offer(state.started + options.settle, Turn::Kind::Run, "interval");
@@ -35,14 +39,20 @@ void offer_runs(Next& next, const TriggerState& state, const TriggerOptions& opt
   }
   const TimePoint last = *state.last_run;
   if (state.over_high) {
-    const auto pause =
-        state.run_was_vain ? options.interval : std::min(options.interval, kPressurePause);
-    next.offer(last + pause, Turn::Kind::Run, "disk");
+    next.offer(last + pause_after(state, options), Turn::Kind::Run, "disk");
   }
   const TimePoint regular = last + options.interval;
   if (state.volumes || state.changed_since_run) next.offer(regular, Turn::Kind::Run, "interval");
   if (state.due) next.offer(std::max(*state.due, regular), Turn::Kind::Run, "age");
   next.offer(last + std::max(options.quiet, options.interval), Turn::Kind::Run, "interval");
+}
+
+/// Nobody says what pods need: only where the disk asks for it.
+void offer_runs_alone(Next& next, const TriggerState& state, const TriggerOptions& options) {
+  if (!state.over_high) return;
+  TimePoint at = state.started + options.alone;
+  if (state.last_run) at = std::max(at, *state.last_run + pause_after(state, options));
+  next.offer(at, Turn::Kind::Run, "disk");
 }
 
 }  // namespace
@@ -55,7 +65,11 @@ Turn next_turn(const TriggerState& state, const TriggerOptions& options, TimePoi
   const TimePoint first_look = state.started;
   if (check <= now) return {Turn::Kind::CheckDisk, "", {}};
   next.offer(check, Turn::Kind::CheckDisk);
-  if (state.ready) offer_runs(next, state, options);
+  if (state.ready) {
+    offer_runs(next, state, options);
+  } else {
+    offer_runs_alone(next, state, options);
+  }
   if (!state.last_look) next.offer(first_look, Turn::Kind::Measure);
   if (state.changed && state.last_look) {
     next.offer(*state.last_look + options.measure_after, Turn::Kind::Measure);

@@ -20,6 +20,8 @@ struct TriggerOptions {
   std::chrono::seconds quiet{3600};        ///< between runs while nothing happens
   /// Before the first run: volumes recover, pods and environments are listed.
   std::chrono::seconds settle{10};
+  /// The same, over the high watermark, where the API server does not answer.
+  std::chrono::seconds alone{60};
 };
 
 /// What has happened so far.
@@ -30,7 +32,7 @@ struct TriggerState {
   std::optional<kube::Clock::TimePoint> last_disk_check;
   /// When the first unit that no root protects reaches its age.
   std::optional<kube::Clock::TimePoint> due;
-  bool ready = true;               ///< the cluster's roots are known; no run before
+  bool ready = true;               ///< the cluster's roots are known; before, runs only over_high
   bool changed = false;            ///< since the last look began
   bool changed_since_run = false;  ///< since the last run began
   bool volumes = false;            ///< some are published: caches are being used

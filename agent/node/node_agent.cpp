@@ -172,6 +172,7 @@ struct NodeAgent::Impl {
   tl::expected<void, std::string> open_collection() {
     CollectionOptions wanted;
     wanted.root = options.root;
+    wanted.pods_dir = options.kubelet_dir + "/pods";
     wanted.limits = options.limits;
     wanted.triggers = options.collect;
     auto opened = Collection::open(

@@ -85,8 +85,20 @@ bool read_volumes(value in, PodRecord& out) {
   return true;
 }
 
+/// metadata.annotations of a static pod's mirror: it has another uid than the pod itself.
+bool read_metadata(value in, PodRecord& out) {
+  return members(in, [&](std::string_view key, value item) {
+    if (key != "annotations") return true;
+    return members(item, [&](std::string_view name, value text_of) {
+      if (name == "kubernetes.io/config.mirror") out.folder = text(text_of);
+      return true;
+    });
+  });
+}
+
 bool read_pod(value root, PodRecord& out) {
   return members(root, [&](std::string_view key, value item) {
+    if (key == "metadata") return read_metadata(item, out);
     if (key == "spec") {
       return members(item, [&](std::string_view name, value part) {
         return name != "volumes" || read_volumes(part, out);
@@ -116,6 +128,7 @@ tl::expected<kube::Decoded<PodRecord>, std::string> decode_pod(std::string_view 
   record->ns = identity->meta.key.ns;
   record->name = identity->meta.key.name;
   record->uid = identity->meta.uid;
+  if (record->folder.empty()) record->folder = record->uid;
   return kube::Decoded<PodRecord>{std::move(identity->meta), std::move(record)};
 }
 

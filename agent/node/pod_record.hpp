@@ -22,6 +22,7 @@ struct PodRecord {
   std::string ns;
   std::string name;
   std::string uid;
+  std::string folder;     ///< below the kubelet's pods/: the uid, of a static pod its hash
   bool finished = false;  ///< Succeeded or Failed: it mounts nothing any more
   std::vector<PodVolume> volumes;
 };

@@ -308,6 +308,17 @@ TEST_F(Collecting, WhatWaitsToBeSharedIsCountedAndGoesWhenItIsStuck) {
   EXPECT_FALSE(hold_folder(folder.get(), "promotions/csi-1"));
 }
 
+TEST_F(Collecting, WhatIsKeptWithoutBeingInUseGrowsOlder) {
+  Limits limits;
+  limits.node.unused_for = hours(5);
+  const auto kept = open().run(FixedRoots({Root{"toolchains", "it may be needed", false}}), limits);
+  ASSERT_TRUE(kept);
+  EXPECT_TRUE(exists(root_.at(kToolchain)));
+  const auto next = open().run(FixedRoots{}, limits);
+  ASSERT_TRUE(next);
+  EXPECT_FALSE(exists(root_.at(kToolchain))) << "ten hours old by now";
+}
+
 TEST_F(Collecting, CachesOfAnEnvironmentAreNoUnit) {
   Limits limits = everything_goes();
   limits.environments_complete = true;

@@ -126,6 +126,22 @@ TEST_F(View, AsksForNamespacesOnceAndOnlyWhereThereAreSharedCaches) {
   EXPECT_TRUE(limits.orphaned("uid-of-ci/deleted"));
 }
 
+TEST_F(View, RemembersAllThatPodsAskFor) {
+  sync();
+  const auto paths = [this] {
+    std::vector<std::string> out;
+    for (const auto& root : view_->wanted().roots) out.push_back(root.path);
+    return out;
+  };
+  EXPECT_THAT(view_->wanted().pods, ElementsAre("pod"));
+  EXPECT_THAT(paths(), ElementsAre("caches", "toolchains/go1.22.3.linux-amd64"))
+      << "which caches are the pod's is not known yet";
+  write_file(folder_.path("caches/uid-of-ci/shared/mod/lower/1/x"), "");
+  view_->refresh();
+  EXPECT_THAT(paths(),
+              ElementsAre("caches/uid-of-ci/shared/mod", "toolchains/go1.22.3.linux-amd64"));
+}
+
 TEST_F(View, CachesAreAllNeededWhileANamespaceIsNotKnown) {
   answers_ = false;
   sync();

@@ -88,6 +88,16 @@ TEST(PodRecord, KnowsWhatIsOver) {
   }
 }
 
+TEST(PodRecord, KnowsTheKubeletsFolder) {
+  EXPECT_EQ(pod(kToolchain).folder, "pod-uid");
+  const auto mirror = decode_pod(
+      R"({"metadata":{"name":"etcd","namespace":"kube-system","uid":"u","resourceVersion":"1",)"
+      R"("annotations":{"a":"b","kubernetes.io/config.mirror":"0123abc"}},"spec":{}})");
+  ASSERT_TRUE(mirror) << mirror.error();
+  EXPECT_EQ(mirror->value->uid, "u");
+  EXPECT_EQ(mirror->value->folder, "0123abc");
+}
+
 TEST(PodRecord, RefusesWhatIsNoPod) {
   for (const std::string& text : {std::string("{"), std::string("[]"), pod_json("7", "{}"),
                                   pod_json(kToolchain, "7"), pod_json(csi(R"("kind":)"), "{}")}) {

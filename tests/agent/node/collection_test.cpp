@@ -40,6 +40,10 @@ class FakeCluster final : public ClusterNeeds {
     const std::lock_guard lock(mutex_);
     return roots_;
   }
+  [[nodiscard]] collector::LastKnown wanted() const override {
+    const std::lock_guard lock(mutex_);
+    return {{"pod-1"}, roots_};
+  }
   [[nodiscard]] collector::Limits limits(collector::Limits node) const override { return node; }
   void need(std::vector<collector::Root> roots) {
     const std::lock_guard lock(mutex_);
@@ -54,6 +58,7 @@ class FakeCluster final : public ClusterNeeds {
 class Collecting : public ::testing::Test {
  protected:
   Collecting() {
+    fs::create_directories(at("kubelet-pods/pod-1"));
     for (const char* unit : {kNew, kOld}) write_file(at(unit) + "/goroot/bin/go", "go");
     std::vector<std::string> unreadable;
     registry_ = VolumeRegistry::open(folder_.path(), unreadable).value();
@@ -67,6 +72,7 @@ class Collecting : public ::testing::Test {
   void open() {
     CollectionOptions options;
     options.root = folder_.path();
+    options.pods_dir = at("kubelet-pods");
     options.limits = limits_;
     options.clocks = [this] {
       const auto boot = std::chrono::duration_cast<seconds>(clock_.boot_time());
@@ -84,6 +90,16 @@ class Collecting : public ::testing::Test {
     collection_->start();
     pass(seconds(10));
     wait_until("the first run", [this] { return runs() > 0; });
+  }
+
+  /// Another process, on a full disk and without an API server, for twenty minutes.
+  void start_alone() {
+    collection_.reset();
+    cluster_.is_known = false;
+    limits_.high_percent = limits_.low_percent = 0;
+    open();
+    collection_->start();
+    pass(minutes(20));
   }
 
   [[nodiscard]] std::optional<std::chrono::system_clock::time_point> last_run() const {
@@ -241,6 +257,68 @@ TEST_F(Collecting, NothingGoesWhileTheClusterIsNotKnown) {
   wait_until("both to go", [this] { return !there(kOld) && !there(kNew); });
 }
 
+TEST_F(Collecting, AFullDiskIsRelievedByWhatWasKnownBeforeARestart) {
+  cluster_.need({{kNew, "GoBuildEnv ci/new"}});
+  start();
+  wait_until("the file", [this] { return there("collector.json"); });
+  start_alone();
+  wait_until("the old toolchain to go", [this] { return !there(kOld); });
+  EXPECT_TRUE(there(kNew));
+  EXPECT_EQ(runs(), 1) << "an API server that does not answer is not asked";
+
+  // Once it answers, it says.
+  cluster_.need({});
+  cluster_.is_known = true;
+  collection_->changed();
+  pass(minutes(20));
+  wait_until("the other one to go, too", [this] { return !there(kNew); });
+}
+
+TEST_F(Collecting, APodThatWasNotKnownMayNeedAnything) {
+  cluster_.need({{kNew, "GoBuildEnv ci/new"}});
+  start();
+  wait_until("the file", [this] { return there("collector.json"); });
+  // It came after the last look at the cluster; its volumes have no records yet.
+  fs::create_directories(at("kubelet-pods/pod-2"));
+  write_file(at("pods/csi-9/upper/x"), "of a volume that is gone");
+  write_file(at("caches/uid/env/mod/lower/1/x"), "x");
+  start_alone();
+  wait_until("the pod's own layer to go", [this] { return !there("pods/csi-9"); });
+  EXPECT_TRUE(there(kOld));
+  EXPECT_TRUE(there("caches/uid/env/mod/lower/1/x"));
+  fs::remove_all(at("kubelet-pods/pod-2"));
+  pass(minutes(20));
+  wait_until("the old toolchain to go", [this] { return !there(kOld); });
+  EXPECT_TRUE(there(kNew));
+}
+
+TEST_F(Collecting, NothingIsKnownOfTheFirstStartOrOfADamagedFile) {
+  for (const char* facts : {"", "{\"version\":1}"}) {
+    if (*facts != '\0') write_file(at("collector.json"), facts);
+    write_file(at("pods/csi-9/upper/x"), "of a volume that is gone");
+    publish("csi-8", "pods/csi-8/upper");
+    write_file(at("pods/csi-8/upper/x"), "of one that is published");
+    start_alone();
+    wait_until("the pod's own layer to go", [this] { return !there("pods/csi-9"); });
+    EXPECT_TRUE(there(kOld));
+    EXPECT_TRUE(there(kNew));
+    EXPECT_TRUE(there("pods/csi-8/upper/x"));
+    ASSERT_TRUE(registry_->remove("csi-8"));
+  }
+}
+
+TEST_F(Collecting, WhatAnUnknownPodMayNeedGrowsOlder) {
+  const OfflineNeeds nothing_known(folder_.path(), at("kubelet-pods"));
+  const auto roots = nothing_known.roots();
+  ASSERT_EQ(roots.size(), 2U);
+  for (const collector::Root& root : roots) EXPECT_FALSE(root.in_use) << root.path;
+  EXPECT_THAT(roots[0].why, HasSubstr("not known"));
+  start();
+  wait_until("the file", [this] { return there("collector.json"); });
+  const OfflineNeeds no_folders(folder_.path(), at("not-there"));
+  EXPECT_THAT(no_folders.roots().at(1).why, HasSubstr("not-there"));
+}
+
 TEST_F(Collecting, LeavesItsLimitsAndRootsForThoseWhoExplain) {
   cluster_.need({{kNew, "GoBuildEnv ci/new"}});
   const auto lease = leases_.take(kOld, "a lease");
@@ -258,7 +336,8 @@ TEST_F(Collecting, LeavesItsLimitsAndRootsForThoseWhoExplain) {
 TEST_F(Collecting, WhatAVolumeUsesCannotBeTakenAway) {
   // The one way in which a removal happens; the decision before it may be as old as it likes.
   const CollectionEdges edges{clock_, metrics_, *registry_, leases_, nullptr, {}};
-  AgentRoots roots(edges);
+  const OfflineNeeds offline(folder_.path(), at("kubelet-pods"));
+  AgentRoots roots(edges, offline);
   int taken = 0;
   EXPECT_TRUE(roots.if_unused(kOld, [&] { ++taken; }));
   publish("csi-1", kOld);
@@ -298,6 +377,7 @@ TEST_F(Collecting, RefusesLimitsThatContradictEachOther) {
 TEST(AgentFacts, SurviveTheFile) {
   collector::AgentFacts facts;
   facts.written_at = 17;
+  facts.last_known = {{"pod-1", "pod-2"}, {{"toolchains/go1.22.3.linux-amd64", "GoBuildEnv a/b"}}};
   facts.limits.environments["u/e"] = {hours(2), 3};
   facts.limits.order = collector::Order::LeastRecentlyUsed;
   facts.limits.longest_build = minutes(3);

@@ -42,7 +42,17 @@ TEST(Triggers, WhatHappensWhen) {
   const auto changed = [](TriggerState& s, TimePoint) { s.changed = s.changed_since_run = true; };
   const auto unknown = [](TriggerState& s, TimePoint) {
     s.ready = false;
-    s.over_high = s.volumes = true;
+    s.volumes = s.changed_since_run = true;
+  };
+  const auto unknown_full = [](TriggerState& s, TimePoint) {
+    s.ready = false;
+    s.over_high = true;
+  };
+  const auto alone = [](TriggerState& s, TimePoint t) {
+    s.ready = false;
+    s.over_high = true;
+    s.started = t;
+    s.last_run.reset();
   };
   const Case cases[] = {
       {"nothing to do", nothing, seconds(14), Kind::Wait, ""},
@@ -61,6 +71,9 @@ TEST(Triggers, WhatHappensWhen) {
       {"a change is measured", changed, seconds(60), Kind::Measure, ""},
       {"and not sooner", changed, seconds(59), Kind::Wait, ""},
       {"no run while the cluster is not known", unknown, hours(2), Kind::Wait, ""},
+      {"nor on a full disk at once", alone, seconds(59), Kind::Wait, ""},
+      {"on a full disk when it does not answer", alone, seconds(60), Kind::Run, "disk"},
+      {"and again", unknown_full, seconds(30), Kind::Run, "disk"},
   };
   for (const Case& one : cases) {
     SCOPED_TRACE(one.name);
