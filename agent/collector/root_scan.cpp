@@ -248,6 +248,10 @@ std::vector<Root> roots_of_record(const std::string& id, const std::string& text
     std::vector<Root> out{{source, why}};
     // A shared cache's layer, which is mounted below the source.
     if (record.contains("lower")) out.push_back({record["lower"].get<std::string>(), why});
+    // Further toolchains, mounted inside this one.
+    for (const auto& newer : record.value("newer", nlohmann::json::array())) {
+      out.push_back({newer.get<std::string>(), why});
+    }
     return out;
   } catch (const nlohmann::json::exception&) {
     return everything("cannot be read");

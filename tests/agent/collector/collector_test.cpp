@@ -97,7 +97,15 @@ TEST_F(Collecting, VolumesOnDiskAreRoots) {
                                   [](const Decision& d) { return d.reason == Reason::Rooted; });
   ASSERT_NE(stays, report->plan.stays.end());
   EXPECT_EQ(stays->detail, "volume csi-1 of pod ci/build-7");
-  for (const char* damaged : {"", "{", "{}", R"({"source":7})", R"({"source":""})"}) {
+  record("csi-1", R"({"source":"toolchains/go1.21.6.linux-amd64/h1-y/goroot",
+                      "newer":["toolchains/go1.22.3.linux-amd64/h1-x/goroot"]})");
+  report = open().dry_run({}, everything_goes());
+  ASSERT_TRUE(report.has_value());
+  EXPECT_TRUE(std::any_of(report->plan.stays.begin(), report->plan.stays.end(), [&](const auto& d) {
+    return d.reason == Reason::Rooted && report->inventory.units[d.unit].path == kToolchain;
+  })) << "mounted inside another one";
+  for (const char* damaged :
+       {"", "{", "{}", R"({"source":7})", R"({"source":""})", R"({"source":"a","newer":7})"}) {
     record("csi-2", damaged);
     report = open().dry_run({}, everything_goes());
     ASSERT_TRUE(report.has_value());
