@@ -89,8 +89,12 @@ RemovalResult remove_module(const Fd& cache, const std::string& module, const Tr
   const Lock held = lock(dir, at.name + ".lock", stem + ".lock");
   if (held.refused) return *held.refused;
   if (in_use()) return {Removal::InUse, {}};
-  const auto partial = open_beneath(dir, at.name + ".partial",
-                                    O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK, kLockMode);
+  constexpr int kMark = O_WRONLY | O_NOFOLLOW | O_NONBLOCK;
+  auto partial = open_beneath(dir, at.name + ".partial", kMark | O_CREAT | O_EXCL, kLockMode);
+  const bool made = partial.has_value();
+  if (!made && partial.error() == std::errc::file_exists) {
+    partial = open_beneath(dir, at.name + ".partial", kMark);
+  }
   // A full disk must not stop the one who makes room. The rename alone is one step as well: go
   // finds the whole module or none.
   if (!partial && partial.error() != std::errc::no_space_on_device) {
@@ -99,8 +103,10 @@ RemovalResult remove_module(const Fd& cache, const std::string& module, const Tr
   step(hook, "module-partial");
   const std::error_code taken = take_folder(cache, module, trash);
   if (taken && taken != std::errc::no_such_file_or_directory) {
-    // The module stays as it was.
-    if (const auto error = unlink_file(dir, at.name + ".partial")) return failed(stem, error);
+    // The module stays as it was: a damaged one, which had .partial before, with it.
+    if (made) {
+      if (const auto error = unlink_file(dir, at.name + ".partial")) return failed(stem, error);
+    }
     return failed(module, taken);
   }
   step(hook, "module-renamed");

@@ -111,6 +111,23 @@ TEST_F(Remove, ARemovalThatWasInterruptedIsFinished) {
   }
 }
 
+/// A rename that fails, here because the trash is on another file system.
+TEST_F(Remove, ADamagedModuleStaysMarkedWhenItCannotGo) {
+  const TempFolder elsewhere("/dev/shm");
+  const Trash broken = Trash::open(open_path(elsewhere.path())).value();
+  for (const bool damaged : {true, false}) {
+    SCOPED_TRACE(damaged);
+    if (damaged) write_file(stem_ + ".partial", "");
+    const auto result = remove_module(cache(), "example.com/one@v1.0.0", broken, kFree);
+    EXPECT_EQ(result.outcome, Removal::Failed);
+    EXPECT_FALSE(result.error.empty());
+    EXPECT_TRUE(exists(cache_ + "/example.com/one@v1.0.0/go.mod"));
+    // Without it go would take the folder as it is.
+    EXPECT_EQ(exists(stem_ + ".partial"), damaged);
+    fs::remove(stem_ + ".partial");
+  }
+}
+
 TEST_F(Remove, LinksInTheWayAreNotFollowed) {
   const std::string outside = folder_.path("outside");
   write_file(outside + "/v1.0.0.zip", "precious");
