@@ -76,7 +76,11 @@ void NodeTime::advance(const ClockReading& reading) {
     if (off <= kSlack && off >= -kSlack) return;
   }
   const seconds node = now();
-  segments_.push_back({node, node, wall - unseen, wall});
+  seconds wall_start = wall - unseen;
+  // The last boot may have gone on after anybody looked, for how long nobody knows.
+  if (!same_boot && !segments_.empty())
+    wall_start = std::min(wall_start, segments_.back().wall_end);
+  segments_.push_back({node, node, wall_start, wall});
   if (segments_.size() > kMaxSegments) segments_.erase(segments_.begin());
 }
 

@@ -82,6 +82,23 @@ TEST(NodeTime, StandsStillWhileTheNodeIsOff) {
   EXPECT_EQ(time.of_stamp((node.wall - 86'400) * kSecond), seconds(100));
 }
 
+/// The clock was set back, so a wall time comes twice: the second time nobody watched, and then the
+/// node was started again.
+TEST(NodeTime, WhatNobodySawBeforeAStartIsNotOfAnEarlierTime) {
+  Node node;
+  NodeTime time;
+  time.advance(node.read());
+  node.pass(5 * 86'400);
+  time.advance(node.read());
+  node.wall -= 5 * 86'400;
+  time.advance(node.read());
+  node.pass(2 * 86'400);
+  const std::int64_t stamp = node.wall;
+  node.reboot(3600);
+  time.advance(node.read());
+  EXPECT_EQ(time.of_stamp(stamp * kSecond), time.now()) << "it is no older than the start";
+}
+
 TEST(NodeTime, TheFutureSaysNothing) {
   Node node;
   NodeTime time;
