@@ -31,6 +31,7 @@ struct Scanner {
 
   void entry(const Fd& shard, const char* name, const FileStat& stat, Totals& shard_size) {
     Totals size;
+    const std::uint64_t shared = scan.shared_bytes();
     if (stat.type == EntryType::Folder) {
       size = folder(shard, name);
     } else {
@@ -46,7 +47,9 @@ struct Scanner {
         out.repaired_stamps += 1;
       idle = seconds(0);
     }
-    out.cohorts[std::chrono::duration_cast<std::chrono::hours>(*idle).count()] += size;
+    const auto hour = std::chrono::duration_cast<std::chrono::hours>(*idle).count();
+    out.cohorts[hour] += size;
+    out.shared[hour] += scan.shared_bytes() - shared;
   }
 
   void shard(const Fd& dir, std::size_t number, ShardMemo& memo) {

@@ -38,8 +38,10 @@ struct BuildMemo {
 
 struct BuildCacheScan {
   Cohorts cohorts;  ///< empty after a scan for sizes
-  Totals entries;   ///< all of them
-  Totals other;     ///< README, trim.txt, fuzz corpora: never collected
+  /// By the same hours: bytes of entries that were counted before, under other names.
+  std::map<std::int64_t, std::uint64_t> shared;
+  Totals entries;  ///< all of them
+  Totals other;    ///< README, trim.txt, fuzz corpora: never collected
   std::uint64_t repaired_stamps = 0;
 };
 

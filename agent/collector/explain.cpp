@@ -33,6 +33,10 @@ std::string stays(const Decision& decision, const Unit& unit, const Limits& limi
       }
       return fmt::format("used {} ago, kept for {}; no limit asks for it", duration_text(unit.idle),
                          duration_text(limits.of(unit.environment).unused_for));
+    case Reason::SharedFiles:
+      return fmt::format(
+          "used {} ago; another layer has the same files, so taking it gives no room",
+          duration_text(unit.idle));
     default:
       return fmt::format("used {} ago; others gave the space that was needed",
                          duration_text(unit.idle));

@@ -73,7 +73,9 @@ struct Scanner {
     out.extracted = true;
     TreeMemo memo;
     if (const auto it = before.find(name); it != before.end()) memo = std::move(it->second);
+    const std::uint64_t shared = scan.shared_bytes();
     out.size += scan.count(dir, memo);
+    out.shared_bytes += scan.shared_bytes() - shared;
     const auto stat = stat_at(dir.get(), "");
     if (stat && out.used == 0) out.used = stat->changed;
     after.emplace(name, std::move(memo));
@@ -108,8 +110,9 @@ struct Scanner {
       return;
     }
     CachedModule& out = module(module_path + "@" + file.substr(0, dot));
-    scan.add_file(*stat, out.size);
-    if (suffix == "zip") out.zip_bytes = stat->bytes;
+    const bool counted = scan.add_file(*stat, out.size);
+    if (!counted) out.shared_bytes += stat->bytes;
+    if (suffix == "zip" && counted) out.zip_bytes = stat->bytes;
     if (suffix == "partial") out.partial = true;
     // The access time alone: the change time of a ziphash is that of the arming.
     if (suffix == "ziphash") out.used = stat->accessed;

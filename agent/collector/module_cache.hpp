@@ -20,8 +20,9 @@ namespace gobuildenv::agent::collector {
 struct CachedModule {
   std::string name;  ///< "example.com/m@v1.0.0", as escaped in the cache; or the hash
   bool vcs = false;
-  Totals size;                  ///< extracted files, zip and ziphash; .info, .mod and .lock stay
-  std::uint64_t zip_bytes = 0;  ///< of a zip beside an extracted module
+  Totals size;                     ///< extracted files, zip and ziphash; .info, .mod and .lock stay
+  std::uint64_t zip_bytes = 0;     ///< of a zip beside an extracted module, counted in `size`
+  std::uint64_t shared_bytes = 0;  ///< of its files that were counted before, under other names
   bool extracted = false;
   bool partial = false;  ///< .partial is there
   /// When go last opened the ziphash, or the newest stamp there is; wall time in ns.

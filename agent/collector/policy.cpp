@@ -26,6 +26,10 @@ seconds youngest(const Unit& unit, const Limits& limits) {
   return std::max(limits.min_idle, kStampInterval + limits.longest_build);
 }
 
+/// Most of what it holds stays on the disk without it: an older layer, held by a pod, has the same
+/// files. A whole cache would go so, and give no room.
+bool gives_little(const Unit& unit) { return unit.shared_bytes > unit.size.bytes; }
+
 /// Whether `path` is `root` or lies in it.
 bool covers(std::string_view root, std::string_view path) {
   if (!path.starts_with(root)) return false;
@@ -128,7 +132,7 @@ class Planner {
   template <class Wanted, class Needed>
   bool free_space(Reason reason, Wanted&& wanted, Needed&& needed) {
     const auto eligible = [&](std::size_t i) {
-      return states_[i].may_go && !states_[i].gone && wanted(unit(i));
+      return states_[i].may_go && !states_[i].gone && !gives_little(unit(i)) && wanted(unit(i));
     };
     for (const std::size_t i : order_) {
       if (!needed()) return true;
@@ -181,7 +185,9 @@ class Planner {
       if (states_[i].gone || states_[i].zip_gone) continue;
       Reason reason = states_[i].stays;
       const bool pressed = pressed_ || pressed_environments_.contains(unit(i).environment);
-      if (reason == Reason::WithinLimits && pressed) reason = Reason::LimitReached;
+      if (reason == Reason::WithinLimits && pressed) {
+        reason = gives_little(unit(i)) ? Reason::SharedFiles : Reason::LimitReached;
+      }
       plan_.stays.push_back({i, Action::Keep, reason, std::move(states_[i].detail)});
     }
   }

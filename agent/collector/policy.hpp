@@ -76,6 +76,7 @@ enum class Reason : std::uint8_t {
   Incomplete,    ///< go is extracting it
   WithinLimits,  ///< no limit asks for it
   LimitReached,  ///< space was needed, others gave enough
+  SharedFiles,   ///< space is needed, but most of its files stay on the disk without it
   // goes
   Unused,  ///< longer than unusedFor
   EnvironmentSize,

@@ -174,6 +174,7 @@ class RootScanner {
       unit.environment = environment;
       unit.size = module.size;
       unit.zip_bytes = module.extracted && !module.partial ? module.zip_bytes : 0;
+      unit.shared_bytes = module.shared_bytes;
       unit.incomplete = module.partial;
       total += module.size;
       const bool probe = options_.touch && !module.vcs && !module.partial;
@@ -201,6 +202,7 @@ class RootScanner {
       unit.path = path;
       unit.environment = environment;
       unit.size = size;
+      unit.shared_bytes = found.shared.at(hours);
       unit.idle = std::chrono::hours(hours);
       // No entry has an age of its own; what is unused for longer must come first.
       unit.credit =

@@ -102,11 +102,15 @@ void ScanProblems::add(const std::string& path, const std::string& why) {
   if (count++ == 0) first = path + ": " + why;
 }
 
-void TreeScan::add_file(const FileStat& stat, Totals& totals) {
+bool TreeScan::add_file(const FileStat& stat, Totals& totals) {
   const bool linked = stat.links > 1 && stat.type != EntryType::Folder;
-  if (linked && linked_.size() < kMaxLinked && !linked_.insert(stat.inode).second) return;
+  if (linked && linked_.size() < kMaxLinked && !linked_.insert(stat.inode).second) {
+    shared_bytes_ += stat.bytes;
+    return false;
+  }
   totals.bytes += stat.bytes;
   totals.inodes += 1;
+  return true;
 }
 
 struct TreeScan::Walk {

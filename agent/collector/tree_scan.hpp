@@ -50,8 +50,12 @@ class TreeScan {
   /// is replaced.
   Totals count(const Fd& dir, TreeMemo& memo);
 
-  /// Counts one file, or a folder without what is in it, by its stat.
-  void add_file(const FileStat& stat, Totals& totals);
+  /// Counts one file, or a folder without what is in it, by its stat. False: it was counted before
+  /// under another name.
+  bool add_file(const FileStat& stat, Totals& totals);
+
+  /// Bytes of all files so far that were not counted because they had been under another name.
+  [[nodiscard]] std::uint64_t shared_bytes() const { return shared_bytes_; }
 
   void add_problem(const std::string& path, const std::string& why) { problems_.add(path, why); }
   [[nodiscard]] const ScanProblems& problems() const { return problems_; }
@@ -67,6 +71,7 @@ class TreeScan {
 
   std::int64_t wall_ns_;
   std::unordered_set<std::uint64_t> linked_;  ///< inodes with several links, already counted
+  std::uint64_t shared_bytes_ = 0;
   std::vector<char> buffer_;
   ScanProblems problems_;
   std::uint64_t folders_read_ = 0;

@@ -33,8 +33,11 @@ struct Unit {
   std::string environment;      ///< "<namespace uid>/<name>"; empty when the node's
   Totals size;                  ///< what collecting it gives back
   std::uint64_t zip_bytes = 0;  ///< of `size`, what dropping the zip alone gives back
-  seconds idle{0};              ///< since the last known use; of builds: of the latest used of them
-  double credit = 0;            ///< of GreedyDual-Size-Frequency; see ages.hpp
+  /// Of its files, not in `size`: another unit has them too, an older layer, and keeps them on the
+  /// disk.
+  std::uint64_t shared_bytes = 0;
+  seconds idle{0};    ///< since the last known use; of builds: of the latest used of them
+  double credit = 0;  ///< of GreedyDual-Size-Frequency; see ages.hpp
   /// The go command is extracting it, or was interrupted in that.
   bool incomplete = false;
   /// Of a generation: it is the newest, but its environment is gone.

@@ -312,6 +312,7 @@ rc::Gen<Unit> any_unit() {
                         static_cast<std::uint64_t>(mib),
                         environment == 0 ? "" : "ns/" + std::to_string(environment));
         if (out.kind == UnitKind::Module) out.zip_bytes = out.size.bytes / 5;
+        if (credit % 5 == 0) out.shared_bytes = 2 * out.size.bytes;
         out.credit = credit;
         return out;
       });
@@ -351,6 +352,10 @@ TEST(PolicyProperty, Invariants) {
       if (u.kind == UnitKind::Builds) {
         RC_ASSERT(u.idle >= hours(1));
       }
+      // For room only what gives room.
+      const bool shared = u.shared_bytes > u.size.bytes;
+      RC_ASSERT(!shared || step.reason == Reason::Unused || step.reason == Reason::Replaced ||
+                step.reason == Reason::Abandoned);
       sum += step.action == Action::DropZip ? Totals{u.zip_bytes, 1} : u.size;
     }
     RC_ASSERT(sum == out.planned);
