@@ -71,9 +71,9 @@ tl::expected<std::unique_ptr<NodeCaches>, std::string> NodeCaches::open(NodeCach
   for (const std::string& name : *names) {
     const auto waiting = collector::open_folder(queue->get(), name);
     if (!waiting) return fail("open", name, waiting.error());
-    if (const auto error = discard(*root, *waiting, kWorkplace)) {
-      return fail("clean", name, error);
-    }
+    const auto error = discard(*root, *waiting, kWorkplace);
+    // Read-only: layers can still be read, and none is made.
+    if (error && error != std::errc::read_only_file_system) return fail("clean", name, error);
   }
   return std::unique_ptr<NodeCaches>(new NodeCaches(std::move(options), std::move(lookups), clock,
                                                     std::move(done), std::move(*root),

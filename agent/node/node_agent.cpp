@@ -48,7 +48,10 @@ tl::expected<void, std::string> make_folder(const std::string& path, unsigned mo
   std::error_code error;
   std::filesystem::create_directories(path, error);
   if (error) return tl::unexpected(fmt::format("cannot make {}: {}", path, error.message()));
-  if (mode != 0 && ::chmod(path.c_str(), mode) != 0) {
+  // Only where it differs: on a read-only disk even that would fail.
+  struct stat found {};
+  const bool right = ::stat(path.c_str(), &found) == 0 && (found.st_mode & 07777) == mode;
+  if (mode != 0 && !right && ::chmod(path.c_str(), mode) != 0) {
     return tl::unexpected(fmt::format("cannot set the mode of {}: {}", path, ::strerror(errno)));
   }
   return {};

@@ -18,7 +18,13 @@ tl::expected<RootLock, std::string> RootLock::take(const std::string& root,
                                                    std::chrono::milliseconds patience,
                                                    kube::Clock& clock) {
   const std::string path = root + "/agent.lock";
-  UniqueFd file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+  constexpr int kSafely = O_CLOEXEC | O_NOFOLLOW;
+  UniqueFd file(::open(path.c_str(), O_RDWR | O_CREAT | kSafely, 0600));
+  if (!file && errno == EROFS) {
+    // The disk has become read-only: what is on it is still to be served. Locking writes nothing.
+    file.reset(::open(path.c_str(), O_RDONLY | kSafely));
+    if (!file && errno == ENOENT) errno = EROFS;
+  }
   if (!file) return tl::unexpected(fmt::format("cannot open {}: {}", path, ::strerror(errno)));
   kube::StopSignal never;
   const auto until = clock.now() + patience;

@@ -108,7 +108,9 @@ tl::expected<ToolchainStore, StoreError> ToolchainStore::open(std::string root, 
   const std::string incoming = store.root_ + std::string(kIncoming);
   for (const std::string& name : names_in(incoming)) {
     const std::string path = incoming + "/" + name;
-    if (const auto failed = remove_tree(path)) return fail("remove", path, failed);
+    const auto failed = remove_tree(path);
+    // Read-only: what is published can still be read, and nothing new can come.
+    if (failed && failed != std::errc::read_only_file_system) return fail("remove", path, failed);
   }
   return store;
 }

@@ -1,0 +1,161 @@
+// A whole agent on a disk that fills up and becomes read-only: what its GoNodeCache says.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <thread>
+
+#include "agent/node/node_agent.hpp"
+#include "tests/agent/csi/fakes.hpp"
+#include "tests/agent/faults/loop_disk.hpp"
+#include "tests/controllers/memory_client.hpp"
+
+namespace gobuildenv::agent {
+namespace {
+
+namespace fs = std::filesystem;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using ::testing::HasSubstr;
+using testing::LoopDisk;
+using Json = nlohmann::json;
+
+constexpr const char* kUnit = "toolchains/go1.21.6.linux-amd64/h1-old";
+
+/// The agent asks on several threads.
+class SharedClient final : public controllers::testing::MemoryClient {
+ public:
+  Result get(const kube::ResourceType& type, const kube::ObjectKey& key,
+             kube::Deadline deadline) override {
+    const std::lock_guard lock(mutex_);
+    return MemoryClient::get(type, key, deadline);
+  }
+  Result create(const kube::ResourceType& type, const std::string& ns, std::string_view json,
+                kube::Deadline deadline) override {
+    const std::lock_guard lock(mutex_);
+    return MemoryClient::create(type, ns, json, deadline);
+  }
+  /// As of a single manager: what was applied before and is not any more goes.
+  Result apply(const kube::ResourceType& type, const kube::ObjectKey& key, std::string_view body,
+               const kube::ApplyOptions& options, kube::Deadline deadline) override {
+    const std::lock_guard lock(mutex_);
+    if (has(type.plural, key.name) && !options.subresource.empty()) {
+      at(type.plural, key.name).erase("status");
+    }
+    return MemoryClient::apply(type, key, body, options, deadline);
+  }
+  Json status() {
+    const std::lock_guard lock(mutex_);
+    if (!has("gonodecaches", "node-1")) return Json::object();
+    return at("gonodecaches", "node-1").value("status", Json::object());
+  }
+  /// The message of a condition that is True; empty when there is none.
+  std::string told(const std::string& type) {
+    const Json now = status();
+    for (const Json& condition : now.value("conditions", Json::array())) {
+      if (condition["type"] == type && condition["status"] == "True") return condition["message"];
+    }
+    return {};
+  }
+  void forget() {
+    const std::lock_guard lock(mutex_);
+    all("gonodecaches").clear();
+  }
+
+ private:
+  std::mutex mutex_;
+};
+
+class RunningAgent : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    std::string why;
+    disk_ = LoopDisk::make({}, why);
+    if (!disk_) GTEST_SKIP() << why;
+    fs::create_directories(root());
+    testing::write_file(root() + "/" + kUnit + "/goroot/bin/go", std::string(6 << 20U, 'g'));
+    provider_.on_state = [](const ToolchainWant&) { return ToolchainState{}; };
+    client_.put("nodes", {{"metadata", {{"name", "node-1"}}}});
+    start();
+  }
+  void TearDown() override { agent_.reset(); }
+
+  [[nodiscard]] std::string root() const { return disk_->path("root"); }
+  void start() {
+    agent_.reset();
+    NodeAgentOptions options;
+    options.root = root();
+    options.kubelet_dir = kubelet_.path();
+    options.node_name = "node-1";
+    options.collect.interval = options.collect.disk_check = options.collect.measure_after =
+        options.collect.settle = options.collect.quiet = seconds(1);
+    options.limits.min_idle = seconds(0);
+    auto agent = NodeAgent::open(
+        std::move(options), {provider_, clock_, metrics_, [] { return 0.5; }, &client_, nullptr});
+    ASSERT_TRUE(agent.has_value()) << agent.error();
+    agent_ = std::move(*agent);
+    const auto started = agent_->start();
+    ASSERT_TRUE(started.has_value()) << started.error();
+  }
+  /// Lets time pass for the agent, until then.
+  void until(const char* what, const std::function<bool()>& then) {
+    const auto end = std::chrono::steady_clock::now() + seconds(60);
+    while (!then()) {
+      ASSERT_LT(std::chrono::steady_clock::now(), end) << what << ": " << client_.status().dump(1);
+      clock_.advance(milliseconds(500));
+      std::this_thread::sleep_for(milliseconds(5));
+    }
+  }
+  void make_read_only(bool read_only) {
+    until("the disk to be remounted", [&] { return disk_->set_read_only(read_only); });
+  }
+
+  testing::TempFolder kubelet_;
+  std::unique_ptr<LoopDisk> disk_;
+  kube::FakeClock clock_;
+  kube::Metrics metrics_;
+  SharedClient client_;
+  testing::ScriptedProvider provider_{clock_};
+  std::unique_ptr<NodeAgent> agent_;
+};
+
+TEST_F(RunningAgent, AboveTheHighWatermarkRoomIsMade) {
+  until("a look at the disk", [&] { return client_.status().contains("disk"); });
+  EXPECT_TRUE(fs::exists(root() + "/" + kUnit)) << "there is room";
+  disk_->fill(3 << 20U);
+  until("the unit to go", [&] { return !fs::exists(root() + "/" + kUnit); });
+  const Json::json_pointer reclaimed("/collection/reclaimed");
+  until("it to be told", [&] { return client_.status().value(reclaimed, "") == "6Mi"; });
+  until("room", [&] { return fs::space(root()).available > 8U << 20U; });
+}
+
+TEST_F(RunningAgent, AFullDiskIsACondition) {
+  fs::remove_all(root() + "/toolchains");
+  disk_->fill(0);
+  until("DiskFull", [&] { return !client_.told("DiskFull").empty(); });
+  EXPECT_THAT(client_.told("DiskFull"), HasSubstr("No space left on device"));
+  disk_->make_room();
+  until("it to be over", [&] { return client_.told("DiskFull").empty(); });
+}
+
+TEST_F(RunningAgent, AReadOnlyDiskIsAConditionAlsoAfterARestart) {
+  until("a look at the disk", [&] { return client_.status().contains("disk"); });
+  make_read_only(true);
+  until("ReadOnlyFileSystem", [&] { return !client_.told("ReadOnlyFileSystem").empty(); });
+  EXPECT_THAT(client_.told("ReadOnlyFileSystem"), HasSubstr("Read-only file system"));
+  client_.forget();
+  start();
+  if (HasFatalFailure()) return;
+  until("it to be told again", [&] { return !client_.told("ReadOnlyFileSystem").empty(); });
+  EXPECT_TRUE(fs::exists(root() + "/" + kUnit + "/goroot/bin/go"));
+  make_read_only(false);
+  until("it to be over", [&] { return client_.told("ReadOnlyFileSystem").empty(); });
+}
+
+}  // namespace
+}  // namespace gobuildenv::agent
