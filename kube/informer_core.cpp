@@ -58,6 +58,7 @@ InformerCore::InformerCore(const InformerRuntime& runtime, InformerOptions optio
                                           : InformerMetrics{}),
       cache_(resource_label(options_), runtime.clock, std::move(decoder), std::move(indexes),
              metrics_),
+      pages_(client_, options_.type),
       last_event_(clock_.now().time_since_epoch().count()) {
   if (runtime.metrics != nullptr) {
     collector_ = runtime.metrics->add_collector([this] {
@@ -111,6 +112,7 @@ void InformerCore::run() {
     input = perform(step.action);
   }
   close_stream();
+  pages_.drop();
 }
 
 void InformerCore::apply_effect(StoreEffect effect) {
@@ -171,23 +173,26 @@ WatchInput InformerCore::list_page(const WatchAction& action) {
   options.resource_version_match = action.resource_version_match;
   options.limit = action.limit;
   options.continue_token = action.continue_token;
-  auto page = client_.list(options_.type, options, clock_.now() + options_.list_timeout);
+  auto page = pages_.get(options, clock_.now() + options_.list_timeout);
   if (!page) return failed(Input::ListFailed, std::move(page.error()));
-  auto info = split_list(page->body, [&](std::string_view item) { cache_.stage(item); });
+  std::vector<std::string_view> items;
+  auto info = split_list(page->body, [&](std::string_view item) { items.push_back(item); });
   if (!info) {
     Error error;
     error.message = std::move(info.error());
     return failed(Input::ListFailed, std::move(error));
   }
+  const bool more = !info->continue_token.empty();
+  const bool watched = options_.watch_while_listing && !has_synced() && more;
+  if (watched && action.continue_token.empty()) open_early(info->resource_version);
+  if (more) pages_.ask(options, info->continue_token, clock_.now() + options_.list_timeout);
+  for (const std::string_view item : items) cache_.stage(item);
   WatchInput input;
   input.kind = Input::PageRead;
   input.version = std::move(info->resource_version);
   input.continue_token = std::move(info->continue_token);
   touch();
-  if (options_.watch_while_listing && !has_synced() && !input.continue_token.empty()) {
-    if (action.continue_token.empty()) open_early(input.version);
-    drain_early();
-  }
+  if (watched) drain_early();
   return input;
 }
 

@@ -16,6 +16,7 @@
 #include "kube/clock.hpp"
 #include "kube/metrics.hpp"
 #include "kube/object_cache.hpp"
+#include "kube/page_ahead.hpp"
 #include "kube/watch_machine.hpp"
 
 namespace gobuildenv::kube {
@@ -97,6 +98,7 @@ class InformerCore {
   const InformerOptions options_;
   InformerMetrics metrics_;
   ObjectCache cache_;
+  PageAhead pages_;
   struct Stream;
   std::unique_ptr<Stream> stream_;  ///< used by the reflector's thread; cancel() is guarded
   std::mutex stream_mutex_;

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <future>
 #include <set>
 #include <stdexcept>
 #include <thread>
@@ -345,6 +346,36 @@ TEST(Informer, StopsAtOnceWhileTheWatchIsSilent) {
   f.informer->request_stop();
   f.informer->join();
   SUCCEED() << "join() returned";
+}
+
+TEST(Informer, AsksForTheNextPageWhileItReadsThis) {
+  Fixture f;
+  std::promise<void> asked;
+  const auto page = [&](const ListOptions& options) -> tl::expected<ListPage, Error> {
+    if (options.continue_token.empty()) return ListPage{list_json("10", {object("a", 5)}, "p2")};
+    asked.set_value();
+    return ListPage{list_json("10", {object("b", 6)})};
+  };
+  f.client.on_list = page;
+  bool in_time = false;
+  InformerOptions options;
+  options.type = {"", "v1", "things", "Thing", true};
+  options.watch.streaming_list = false;
+  Informer<Thing> informer(InformerRuntime{f.client, f.clock, [] { return 0.5; }, nullptr}, options,
+                           [&](std::string_view json) {
+                             auto thing = decode_thing(json);
+                             if (thing && thing->meta.key.name == "a") {
+                               in_time = asked.get_future().wait_for(seconds(20)) ==
+                                         std::future_status::ready;
+                             }
+                             return thing;
+                           });
+  informer.start();
+  EXPECT_TRUE(informer.wait_for_sync(std::chrono::steady_clock::now() + seconds(30)));
+  informer.request_stop();
+  informer.join();
+  EXPECT_TRUE(in_time) << "page 2 was asked for only after page 1 was decoded";
+  EXPECT_EQ(informer.size(), 2u);
 }
 
 TEST(InformerWatchedList, ShowsBetweenPagesWhatHappensMeanwhile) {
