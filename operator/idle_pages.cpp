@@ -1,5 +1,6 @@
 #include "operator/idle_pages.hpp"
 
+#include <link.h>
 #include <sys/mman.h>
 
 #include <algorithm>
@@ -33,6 +34,21 @@ bool addresses(std::string_view word, Range& range) {
   const auto dash = word.find('-');
   return dash != std::string_view::npos && hexadecimal(word.substr(0, dash), range.first) &&
          hexadecimal(word.substr(dash + 1), range.second) && range.first < range.second;
+}
+
+std::size_t give_back_listed() noexcept try {
+  std::ifstream in("/proc/self/smaps");
+  const std::string text{std::istreambuf_iterator<char>(in), {}};
+  std::size_t bytes = 0;
+  for (const auto& [begin, end] : code_mappings(text)) {
+    // An address in this process, as the kernel wrote it. NOLINTNEXTLINE(performance-no-int-to-ptr)
+    if (::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED) == 0) {
+      bytes += end - begin;
+    }
+  }
+  return bytes;
+} catch (const std::exception&) {
+  return 0;
 }
 
 }  // namespace
@@ -69,19 +85,17 @@ std::vector<Range> code_mappings(std::string_view smaps) {
   return out;
 }
 
-std::size_t give_back_code() noexcept try {
-  std::ifstream in("/proc/self/smaps");
-  const std::string text{std::istreambuf_iterator<char>(in), {}};
+std::size_t give_back_code() noexcept {
   std::size_t bytes = 0;
-  for (const auto& [begin, end] : code_mappings(text)) {
-    // An address in this process, as the kernel wrote it. NOLINTNEXTLINE(performance-no-int-to-ptr)
-    if (::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED) == 0) {
-      bytes += end - begin;
-    }
-  }
+  // glibc holds the loader's lock meanwhile: no library goes, and gives its addresses to data,
+  // between the reading of the mappings and the giving back.
+  ::dl_iterate_phdr(
+      [](dl_phdr_info*, std::size_t, void* given) {
+        *static_cast<std::size_t*>(given) = give_back_listed();
+        return 1;
+      },
+      &bytes);
   return bytes;
-} catch (const std::exception&) {
-  return 0;
 }
 
 IdlePages::Cpu process_cpu() noexcept {
