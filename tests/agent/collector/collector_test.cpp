@@ -2,13 +2,16 @@
 
 #include <gtest/gtest.h>
 #include <sched.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/wait.h>
 
 #include <algorithm>
+#include <atomic>
 #include <csignal>
 #include <ctime>
 #include <map>
+#include <new>
 #include <random>
 
 #include "agent/collector/trash_emptier.hpp"
@@ -359,23 +362,42 @@ TEST_F(Collecting, KilledAtEveryStep) {
   EXPECT_TRUE(fs::is_empty(root_.at("trash")));
 }
 
+/// Counts only kills that came while there was still something to do: turns until there are 250.
 TEST_F(Collecting, KilledAtRandomTimes) {
+  constexpr int kKills = 250;
+  constexpr int kMostTurns = 20 * kKills;
+  // Written by the child when it begins: how long a fork takes says nothing about the work.
+  void* page = ::mmap(nullptr, sizeof(std::atomic<bool>), PROT_READ | PROT_WRITE,
+                      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  ASSERT_NE(page, MAP_FAILED);
+  auto& begun = *new (page) std::atomic<bool>(false);
   std::mt19937 random(20);
   int killed = 0;
-  for (int i = 0; i < 500 && !HasFailure(); ++i) {
-    if (i % 10 == 0) root_.fill();
+  std::int64_t whole = 6000;  // microseconds a run needs that nobody kills, about
+  bool finished = true;
+  for (int turn = 0; killed < kKills && turn < kMostTurns && !HasFailure(); ++turn) {
+    if (finished) root_.fill();
+    begun = false;
     const pid_t child = ::fork();
     if (child == 0) {
+      begun = true;
       collect_in_child([this](StepHook hook) { return open(std::move(hook)); }, root_.path(), 0);
     }
-    ::usleep(static_cast<useconds_t>(random() % 6000));
+    while (!begun) ::usleep(50);
+    ::usleep(static_cast<useconds_t>(random() % static_cast<std::uint64_t>(whole)));
     ::kill(child, SIGKILL);
     int status = 0;
     ASSERT_EQ(::waitpid(child, &status, 0), child);
-    killed += WIFSIGNALED(status) ? 1 : 0;
+    ASSERT_TRUE(WIFSIGNALED(status) || WEXITSTATUS(status) == 0);
+    // The trash is emptied last, and what goes before is in it.
+    finished = !exists(root_.at(kToolchain)) && fs::is_empty(root_.at("trash"));
+    killed += finished ? 0 : 1;
+    // Later when it is killed too early to get anywhere, earlier when it is done before.
+    whole = std::clamp<std::int64_t>(finished ? whole * 9 / 10 : whole * 21 / 20, 500, 200'000);
     expect_sound(root_);
   }
-  EXPECT_GT(killed, 50);
+  ::munmap(page, sizeof(std::atomic<bool>));
+  EXPECT_EQ(killed, kKills) << "the others found nothing left to do";
 }
 
 /// Runs `body` in a child with mounts of its own; its result is the child's exit code, 77 when
