@@ -99,7 +99,7 @@ void LoopDisk::fill(std::uint64_t leave) {
   while (::statvfs(mount_.c_str(), &now) == 0) {
     const std::uint64_t free = now.f_bavail * now.f_frsize;
     if (free <= leave + keep) return;
-    const std::string name = path("fill/bytes" + std::to_string(free) + "-" + std::to_string(keep));
+    const std::string name = path("fill/bytes" + std::to_string(++fills_));
     const UniqueFd file(::open(name.c_str(), O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
     if (!file) return;
     // A large allocation may need a block for its own map besides.

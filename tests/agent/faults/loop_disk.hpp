@@ -62,6 +62,7 @@ class LoopDisk {
   std::string mount_ = folder_.path("mnt");
   std::uint64_t size_ = 0;
   std::string lost_;
+  unsigned fills_ = 0;  ///< files made to fill it, so far
 };
 
 }  // namespace gobuildenv::agent::testing
