@@ -35,6 +35,13 @@ def template(*settings: str, only: str = "", hooks=False) -> str:
                     *(("--show-only", f"templates/{only}.yaml") if only else ()))
 
 
+def plain_manifest(*settings: str) -> str:
+    """What render-manifest prints."""
+    return subprocess.run([HERE / "render-manifest", "--namespace", NAMESPACE,
+                           *(word for s in settings for word in ("--set", s))],
+                          check=True, text=True, capture_output=True).stdout
+
+
 class Cluster:
     """An API server for these tests alone."""
     name = f"chart-{os.getpid()}"
@@ -106,17 +113,62 @@ class Rendering(unittest.TestCase):
             self.assertIn("deployment.apps/gobuildenv created (server dry run)", said)
 
     def test_the_plain_manifest_needs_no_helm(self):
-        text = subprocess.run([HERE / "render-manifest", "--namespace", NAMESPACE], check=True,
-                              text=True, capture_output=True).stdout
+        text = plain_manifest()
         self.assertNotRegex(text, "(?i)helm")
         self.assertIn("pod-security.kubernetes.io/enforce: restricted\n", text)
         said = Cluster.kubectl("apply", "--dry-run=server", "-f", "-", text=text)
         self.assertIn("customresourcedefinition.apiextensions.k8s.io/gobuildenvs.gobuildenv.dev "
                       "created", said)
 
+    def test_the_plain_manifest_is_the_chart(self):
+        """But for what Helm would read, and the namespace."""
+        for settings in ((), ("agent.enabled=true",)):
+            plain = objects(plain_manifest(*settings))
+            del plain["Namespace", NAMESPACE]
+            self.assertEqual(*({key: {field: o[field] for field in o if field != "metadata"}
+                                for key, o in found.items()}
+                               for found in (objects(template(*settings)), plain)))
+
+    def test_replicas_answer_through_rollouts_and_drains(self):
+        for text in (template(), plain_manifest()):
+            found = objects(text)
+            manager = found["Deployment", "gobuildenv"]["spec"]
+            self.assertEqual(2, manager["replicas"])
+            self.assertEqual({"type": "RollingUpdate",
+                              "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
+                             manager["strategy"])
+            self.assertEqual({"minAvailable": 1, "unhealthyPodEvictionPolicy": "AlwaysAllow",
+                              "selector": manager["selector"]},
+                             found["PodDisruptionBudget", "gobuildenv"]["spec"])
+            self.assertLessEqual(manager["selector"]["matchLabels"].items(),
+                                 manager["template"]["metadata"]["labels"].items())
+
+    def test_a_budget_never_keeps_the_only_replica_where_it_is(self):
+        for setting in ("manager.replicas=1", "manager.podDisruptionBudget.enabled=false"):
+            for text in (template(setting), plain_manifest(setting)):
+                self.assertNotIn("PodDisruptionBudget", {kind for kind, _ in objects(text)})
+        budget = objects(template("manager.replicas=3", "manager.podDisruptionBudget.minAvailable=2"))[
+            "PodDisruptionBudget", "gobuildenv"]
+        self.assertEqual(2, budget["spec"]["minAvailable"])
+
+    def test_webhooks_see_every_version_and_what_other_webhooks_changed(self):
+        fails = {"pods": "Ignore", "enforced.pods": "Fail", "selected.pods": "Ignore",
+                 "gobuildenvs": "Ignore"}
+        for text in (template(), plain_manifest()):
+            found = objects(text)
+            mutating, validating = (found[kind, "gobuildenv"]["webhooks"] for kind in (
+                "MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"))
+            self.assertEqual({f"{name}.gobuildenv.dev": policy for name, policy in fails.items()},
+                             {hook["name"]: hook["failurePolicy"] for hook in mutating + validating})
+            for hook in mutating + validating:
+                with self.subTest(hook["name"]):
+                    self.assertEqual("Equivalent", hook["matchPolicy"])
+            for hook in mutating:
+                with self.subTest(hook["name"]):
+                    self.assertEqual("IfNeeded", hook["reinvocationPolicy"])
+
     def test_the_plain_manifest_lets_the_agent_be_privileged(self):
-        text = subprocess.run([HERE / "render-manifest", "--set", "agent.enabled=true"], check=True,
-                              text=True, capture_output=True).stdout
+        text = plain_manifest("agent.enabled=true")
         self.assertIn("pod-security.kubernetes.io/enforce: privileged\n", text)
 
     def test_schema_refuses(self):
@@ -314,8 +366,7 @@ class Uninstall(unittest.TestCase):
         self.assertNotIn("prepare-uninstall", template("uninstall.prepare=false", hooks=True))
 
     def test_the_plain_manifest_runs_nothing_when_applied(self):
-        text = subprocess.run([HERE / "render-manifest"], check=True, text=True, capture_output=True).stdout
-        self.assertNotIn("kind: Job", text)
+        self.assertNotIn("kind: Job", plain_manifest())
 
     def test_pod_passes_restricted(self):
         spec = self.hooks()["Job", "gobuildenv-uninstall"]["spec"]["template"]["spec"]
