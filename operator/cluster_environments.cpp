@@ -66,9 +66,9 @@ ClusterEnvironments::Answer ClusterEnvironments::serve(std::string_view ns, std:
   return {Found::Yes, std::move(served)};
 }
 
-std::vector<std::shared_ptr<const ServedEnvironment>> ClusterEnvironments::selecting(
+ClusterEnvironments::Candidates ClusterEnvironments::selecting(
     std::string_view ns, const webhooks::Labels& labels) const {
-  std::vector<std::shared_ptr<const ServedEnvironment>> out;
+  Candidates out;
   kube::PagedList list;
   list.type = controllers::kGoBuildEnvType;
   list.options.ns = ns;
@@ -78,23 +78,31 @@ std::vector<std::shared_ptr<const ServedEnvironment>> ClusterEnvironments::selec
         !controllers::selects(environment->value->rare().selecting->selector, labels)) {
       return;
     }
-    auto answer = serve(ns, environment->meta.key.name, std::string(json));
-    if (answer.environment) out.push_back(std::move(answer.environment));
+    const std::string& name = environment->meta.key.name;
+    auto answer = serve(ns, name, std::string(json));
+    if (answer.environment) {
+      out.environments.push_back(std::move(answer.environment));
+    } else if (answer.found == Found::Unknown) {
+      out.unknown.push_back(name);
+    }
   };
   const auto walked = kube::list_all(
-      client_, list, item, [&out] { out.clear(); }, deadline_);
-  if (!walked) failed(walked.error(), fmt::format("GoBuildEnvs of {}", ns));
+      client_, list, item, [&out] { out = {}; }, deadline_);
+  if (!walked) {
+    out.complete =
+        failed(walked.error(), fmt::format("GoBuildEnvs of {}", ns)).found != Found::Unknown;
+  }
   return out;
 }
 
 NamespaceInjection ClusterEnvironments::injection(std::string_view ns) const {
   const auto object = client_.get(controllers::kNamespaceType, {{}, std::string(ns)}, deadline_);
   if (!object) {
-    failed(object.error(), fmt::format("Namespace {}", ns));
-    return NamespaceInjection::Unset;
+    const auto answer = failed(object.error(), fmt::format("Namespace {}", ns));
+    return answer.found == Found::No ? NamespaceInjection::Unset : NamespaceInjection::Unknown;
   }
   const auto decoded = controllers::decode_namespace(*object);
-  return decoded ? decoded->value->injection : NamespaceInjection::Unset;
+  return decoded ? decoded->value->injection : NamespaceInjection::Unknown;
 }
 
 bool ClusterEnvironments::csi_available() const {

@@ -20,8 +20,7 @@ class ClusterEnvironments final : public webhooks::EnvironmentLookup {
   void bind(std::string name, std::string revision);
 
   Answer find(std::string_view ns, std::string_view name) const override;
-  std::vector<std::shared_ptr<const webhooks::ServedEnvironment>> selecting(
-      std::string_view ns, const webhooks::Labels& labels) const override;
+  Candidates selecting(std::string_view ns, const webhooks::Labels& labels) const override;
   webhooks::NamespaceInjection injection(std::string_view ns) const override;
   bool csi_available() const override;
 

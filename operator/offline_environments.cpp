@@ -191,13 +191,13 @@ webhooks::EnvironmentLookup::Answer OfflineEnvironments::find(std::string_view n
   return {Found::Yes, found->second};
 }
 
-std::vector<std::shared_ptr<const webhooks::ServedEnvironment>> OfflineEnvironments::selecting(
+OfflineEnvironments::Candidates OfflineEnvironments::selecting(
     std::string_view ns, const webhooks::Labels& labels) const {
-  std::vector<std::shared_ptr<const webhooks::ServedEnvironment>> out;
+  Candidates out;
   for (const auto& [key, environment] : environments_) {
     if (key.first == ns && environment->pod_selector &&
         controllers::selects(*environment->pod_selector, labels)) {
-      out.push_back(environment);
+      out.environments.push_back(environment);
     }
   }
   return out;

@@ -50,8 +50,7 @@ class OfflineEnvironments final : public webhooks::EnvironmentLookup {
       const std::vector<Document>& documents, const OfflineOptions& options);
 
   Answer find(std::string_view ns, std::string_view name) const override;
-  std::vector<std::shared_ptr<const webhooks::ServedEnvironment>> selecting(
-      std::string_view ns, const webhooks::Labels& labels) const override;
+  Candidates selecting(std::string_view ns, const webhooks::Labels& labels) const override;
   webhooks::NamespaceInjection injection(std::string_view ns) const override;
   bool csi_available() const override { return csi_available_; }
 

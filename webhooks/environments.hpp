@@ -38,8 +38,8 @@ struct ServedEnvironment {
   MadeOnce<PreparedRevision> prepared_;
 };
 
-/// The namespace's label gobuildenv.dev/injection.
-enum class NamespaceInjection { Unset, Enabled, Enforced, Disabled };
+/// The namespace's label gobuildenv.dev/injection. Unknown: it cannot be read at the moment.
+enum class NamespaceInjection { Unset, Enabled, Enforced, Disabled, Unknown };
 
 using Labels = std::map<std::string, std::string, std::less<>>;
 
@@ -59,10 +59,18 @@ class EnvironmentLookup {
   };
   /// The environment `name` of namespace `ns`.
   virtual Answer find(std::string_view ns, std::string_view name) const = 0;
-  /// Environments of `ns` whose podSelector matches `labels` (at most a few), sorted by name. Those
-  /// without a served revision do not take part: each has a pod_json.
-  virtual std::vector<std::shared_ptr<const ServedEnvironment>> selecting(
-      std::string_view ns, const Labels& labels) const = 0;
+  /// What the podSelectors of a namespace make of a pod's labels; at most a few match. Environments
+  /// without a served revision do not take part.
+  struct Candidates {
+    /// Those that match, sorted by name; each has a pod_json.
+    std::vector<std::shared_ptr<const ServedEnvironment>> environments;
+    /// Names of those that match and cannot be read at the moment, sorted.
+    std::vector<std::string> unknown;
+    /// False: the namespace's environments are not all known yet, there may be more.
+    bool complete = true;
+  };
+  /// The environments of `ns` whose podSelector matches `labels`.
+  virtual Candidates selecting(std::string_view ns, const Labels& labels) const = 0;
   virtual NamespaceInjection injection(std::string_view ns) const = 0;
   /// Whether the CSI driver is registered in the cluster: without it caches are emptyDirs and
   /// `delivery: Volume` cannot be served.

@@ -6,17 +6,20 @@
 namespace gobuildenv::webhooks {
 namespace {
 
+server::Answer failure(int status, std::string_view message) {
+  std::string text = "{";
+  append_member(text, "error", message);
+  return {status, text + "}\n"};
+}
+
 /// Parses, lets `decide` answer, encodes.
 template <typename Decide>
 server::Answer answer(std::string_view body, const DecisionSink& sink, Decide decide) {
   auto review = Review::parse(body);
-  if (!review) {
-    std::string text = "{";
-    append_member(text, "error", review.error().message);
-    return {review.error().status, text + "}\n"};
-  }
+  if (!review) return failure(review.error().status, review.error().message);
   const AdmissionResponse response = decide(*review);
   if (sink) sink(*review, response);
+  if (response.unanswered) return failure(503, response.warnings.front());
   return {200, encode(response, review->uid())};
 }
 

@@ -16,7 +16,8 @@ inline constexpr std::string_view kValidateGoBuildEnvsPath = "/validate-gobuilde
 /// Told of every answered review, on the server's thread; the place for decision logs and metrics.
 using DecisionSink = std::function<void(const Review&, const AdmissionResponse&)>;
 
-/// Answers pod reviews. `lookup` must outlive the handler; `sink` may be empty.
+/// Answers pod reviews, with 503 where nothing but the webhook's failurePolicy can. `lookup` must
+/// outlive the handler; `sink` may be empty.
 server::Handler make_pod_handler(const EnvironmentLookup& lookup, PodWebhookOptions options,
                                  DecisionSink sink);
 

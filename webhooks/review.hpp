@@ -78,6 +78,8 @@ struct Cause {
 
 struct AdmissionResponse {
   bool allowed = true;
+  /// No answer is given after all, so that the webhook's failurePolicy decides.
+  bool unanswered = false;
   int code = 0;         ///< of status when denied, e.g. 403
   std::string reason;   ///< of status, metav1.StatusReason, e.g. "Forbidden"
   std::string message;  ///< of status

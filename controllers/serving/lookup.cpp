@@ -27,6 +27,10 @@ kube::Deadline ServingLookup::deadline() const {
   return std::chrono::steady_clock::now() + live_timeout_;
 }
 
+kube::Deadline ServingLookup::short_deadline() const {
+  return std::chrono::steady_clock::now() + live_timeout_ / 3;
+}
+
 ServingLookup::Answer ServingLookup::find(std::string_view ns, std::string_view name) const {
   const kube::ObjectKey key{std::string(ns), std::string(name)};
   if (auto served = served_before(key)) return {Found::Yes, std::move(served)};
@@ -91,24 +95,33 @@ ServingLookup::Answer ServingLookup::serve(const kube::Decoded<EnvironmentRecord
   return {Found::Yes, std::move(served)};
 }
 
-std::vector<std::shared_ptr<const ServedEnvironment>> ServingLookup::selecting(
-    std::string_view ns, const webhooks::Labels& labels) const {
-  std::vector<std::shared_ptr<const ServedEnvironment>> out;
+ServingLookup::Candidates ServingLookup::selecting(std::string_view ns,
+                                                   const webhooks::Labels& labels) const {
+  Candidates out;
+  out.complete = sources_.environments.has_synced();
+  std::optional<kube::Deadline> until;  // one for all that has to be read
   for (const auto& record : sources_.environments.by_index(kSelectingIndex, ns)) {
     const SelectingEnvironment& selecting = *record->rare().selecting;
     if (!selects(selecting.selector, labels)) continue;
     // From the caches: every pod of the namespace comes along here, asking or not.
     const kube::ObjectKey key{std::string(ns), selecting.name};
     if (auto served = served_before(key)) {
-      out.push_back(std::move(served));
+      out.environments.push_back(std::move(served));
       continue;
     }
     const auto cached = sources_.environments.find(key);
     if (!cached) continue;
-    Answer answer = serve(*cached, deadline());
-    if (answer.environment) out.push_back(std::move(answer.environment));
+    if (!until) until = deadline();
+    Answer answer = serve(*cached, *until);
+    if (answer.environment) {
+      out.environments.push_back(std::move(answer.environment));
+    } else if (answer.found == Found::Unknown) {
+      out.unknown.push_back(selecting.name);
+    }
   }
-  std::sort(out.begin(), out.end(), [](const auto& a, const auto& b) { return a->name < b->name; });
+  std::sort(out.environments.begin(), out.environments.end(),
+            [](const auto& a, const auto& b) { return a->name < b->name; });
+  std::sort(out.unknown.begin(), out.unknown.end());
   return out;
 }
 
@@ -116,17 +129,20 @@ NamespaceInjection ServingLookup::injection(std::string_view ns) const {
   const kube::ObjectKey key{{}, std::string(ns)};
   if (const auto cached = sources_.namespaces.get(key)) return cached->injection;
   if (sources_.namespaces.has_synced()) return NamespaceInjection::Unset;
-  const auto live = sources_.client.get(kNamespaceType, key, deadline());
-  if (!live) return NamespaceInjection::Unset;
+  const auto live = sources_.client.get(kNamespaceType, key, short_deadline());
+  if (!live) {
+    const bool absent = live.error().kind == kube::Error::Kind::NotFound;
+    return absent ? NamespaceInjection::Unset : NamespaceInjection::Unknown;
+  }
   const auto decoded = decode_namespace(*live);
-  return decoded ? decoded->value->injection : NamespaceInjection::Unset;
+  return decoded ? decoded->value->injection : NamespaceInjection::Unknown;
 }
 
 bool ServingLookup::csi_available() const {
   static const kube::ObjectKey key{{}, std::string(goenv::kCsiDriver)};
   if (const auto cached = sources_.csi_drivers.get(key)) return !cached->deleting;
   if (sources_.csi_drivers.has_synced()) return false;
-  return sources_.client.get(kCsiDriverType, key, deadline()).has_value();
+  return sources_.client.get(kCsiDriverType, key, short_deadline()).has_value();
 }
 
 }  // namespace gobuildenv::controllers

@@ -32,14 +32,14 @@ class ServingLookup final : public webhooks::EnvironmentLookup {
     kube::Informer<NamespaceRecord>& namespaces;
     kube::Informer<CsiDriverRecord>& csi_drivers;
   };
-  /// All sources outlive it. `live_timeout` is for all requests of one answer together; a review
-  /// has 2 s.
+  /// All sources outlive it. `live_timeout` is for all requests of one find() or selecting()
+  /// together. The namespace and the driver are asked for before their first lists only, in a third
+  /// of it each: with the default a review takes 1.7 s at most, of the 2 s it has.
   explicit ServingLookup(Sources sources,
                          std::chrono::milliseconds live_timeout = std::chrono::milliseconds(1000));
 
   Answer find(std::string_view ns, std::string_view name) const override;
-  std::vector<std::shared_ptr<const webhooks::ServedEnvironment>> selecting(
-      std::string_view ns, const webhooks::Labels& labels) const override;
+  Candidates selecting(std::string_view ns, const webhooks::Labels& labels) const override;
   webhooks::NamespaceInjection injection(std::string_view ns) const override;
   bool csi_available() const override;
 
@@ -49,6 +49,7 @@ class ServingLookup final : public webhooks::EnvironmentLookup {
       const kube::ObjectKey& key) const;
   Answer serve(const kube::Decoded<EnvironmentRecord>& environment, kube::Deadline deadline) const;
   [[nodiscard]] kube::Deadline deadline() const;
+  [[nodiscard]] kube::Deadline short_deadline() const;
 
   Sources sources_;
   mutable ServedCache served_;

@@ -148,7 +148,7 @@ TEST_F(Serving, WhatHasNotChangedIsServedAgainAsItIs) {
   const auto first = lookup_.find("ns", "app").environment;
   ASSERT_TRUE(first);
   EXPECT_EQ(lookup_.find("ns", "app").environment, first);
-  const auto selected = lookup_.selecting("ns", {});
+  const auto selected = lookup_.selecting("ns", {}).environments;
   ASSERT_EQ(selected.size(), 1u);
   EXPECT_EQ(selected.front(), first);
 }
@@ -223,7 +223,9 @@ TEST_F(Serving, SelectsByLabelsInOrderOfNames) {
                                   {"spec", {{"injection", {{"podSelector", json::object()}}}}}}));
   const auto names = [&](std::string_view ns, const webhooks::Labels& labels) {
     std::string out;
-    for (const auto& environment : lookup_.selecting(ns, labels)) out += environment->name + " ";
+    const auto candidates = lookup_.selecting(ns, labels);
+    for (const auto& environment : candidates.environments) out += environment->name + " ";
+    EXPECT_TRUE(candidates.unknown.empty() && candidates.complete);
     return out;
   };
   EXPECT_EQ(names("ns", {{"team", "web"}}), "a b ");
@@ -233,6 +235,57 @@ TEST_F(Serving, SelectsByLabelsInOrderOfNames) {
   EXPECT_EQ(names("ns", {}), "");
   EXPECT_EQ(names("elsewhere", {{"team", "web"}}), "");
   EXPECT_EQ(reads(), 0);
+}
+
+TEST_F(Serving, WhatSelectsAndCannotBeReadIsNamed) {
+  sync();
+  for (const char* name : {"d", "a", "c"}) serve(name, json::object());
+  serve("b", {{"matchLabels", {{"team", "web"}}}});
+  ASSERT_EQ(lookup_.find("ns", "c").found, Found::Yes);
+  client_.asked.clear();
+  client_.fail_gets = Kind::Retry;
+  const auto candidates = lookup_.selecting("ns", {});
+  ASSERT_EQ(candidates.environments.size(), 1u);
+  EXPECT_EQ(candidates.environments.front()->name, "c");
+  EXPECT_EQ(candidates.unknown, (std::vector<std::string>{"a", "d"}));
+  EXPECT_TRUE(candidates.complete);
+  ASSERT_EQ(client_.asked.size(), 2u);
+  EXPECT_EQ(client_.asked[0], client_.asked[1]) << "one deadline for all";
+}
+
+TEST_F(Serving, WhatSelectsWithoutARevisionTakesNoPart) {
+  sync();
+  environments_.observe_write(environment("app", json::object()));  // its ConfigMap is not there
+  client_.fail_gets = Kind::NotFound;
+  const auto candidates = lookup_.selecting("ns", {});
+  EXPECT_TRUE(candidates.environments.empty() && candidates.unknown.empty());
+  EXPECT_EQ(client_.gets, 1);
+}
+
+TEST_F(Serving, BeforeTheFirstListThereMayBeMoreThatSelect) {
+  EXPECT_FALSE(lookup_.selecting("ns", {}).complete);
+  sync();
+  EXPECT_TRUE(lookup_.selecting("ns", {}).complete);
+}
+
+TEST_F(Serving, ANamespaceThatCannotBeReadIsNotUnlabelled) {
+  client_.fail_gets = Kind::Retry;
+  EXPECT_EQ(lookup_.injection("ns"), NamespaceInjection::Unknown);
+  client_.fail_gets = Kind::NotFound;
+  EXPECT_EQ(lookup_.injection("ns"), NamespaceInjection::Unset);
+  client_.fail_gets = Kind::Retry;
+  sync();
+  EXPECT_EQ(lookup_.injection("ns"), NamespaceInjection::Unset)
+      << "the cache has all labelled ones";
+  EXPECT_EQ(client_.gets, 2);
+}
+
+TEST_F(Serving, TheNamespaceAndTheDriverTakeAThirdOfTheTime) {
+  lookup_.injection("ns");
+  lookup_.csi_available();
+  const auto now = std::chrono::steady_clock::now();
+  ASSERT_EQ(client_.asked.size(), 2u);
+  for (const auto& deadline : client_.asked) EXPECT_LE(deadline, now + milliseconds(700) / 3);
 }
 
 TEST_F(Serving, ReadsTheNamespacesLabel) {

@@ -14,7 +14,8 @@ namespace {
 using namespace gobuildenv;
 using Json = nlohmann::json;
 
-/// Every name is an environment, so that the fuzzer need not guess one.
+/// Every name is an environment, so that the fuzzer need not guess one. Two namespaces and a label
+/// stand for what cannot be read.
 class AnyEnvironment : public webhooks::EnvironmentLookup {
  public:
   AnyEnvironment() {
@@ -33,12 +34,19 @@ class AnyEnvironment : public webhooks::EnvironmentLookup {
   Answer find(std::string_view, std::string_view) const override {
     return {Found::Yes, environment_};
   }
-  std::vector<std::shared_ptr<const webhooks::ServedEnvironment>> selecting(
-      std::string_view, const webhooks::Labels&) const override {
-    return {environment_};
+  Candidates selecting(std::string_view ns, const webhooks::Labels& labels) const override {
+    Candidates out;
+    if (labels.contains("unread")) {
+      out.unknown = {"build"};
+    } else {
+      out.environments = {environment_};
+    }
+    out.complete = ns != "partial";
+    return out;
   }
-  webhooks::NamespaceInjection injection(std::string_view) const override {
-    return webhooks::NamespaceInjection::Enabled;
+  webhooks::NamespaceInjection injection(std::string_view ns) const override {
+    return ns == "unread" ? webhooks::NamespaceInjection::Unknown
+                          : webhooks::NamespaceInjection::Enabled;
   }
   bool csi_available() const override { return true; }
 
@@ -61,7 +69,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   for (const auto* handler : {&pods, &environments}) {
     const auto answer = (*handler)(body);
     const Json parsed = Json::parse(answer.body, nullptr, false);
-    if (parsed.is_discarded() || (answer.status != 200 && answer.status != 400)) std::abort();
+    const bool known = answer.status == 200 || answer.status == 400 || answer.status == 503;
+    if (parsed.is_discarded() || !known) std::abort();
     if (answer.status == 200 && !parsed["response"]["allowed"].is_boolean()) std::abort();
   }
   // Members that come twice are read differently by every parser; the API server sends none.

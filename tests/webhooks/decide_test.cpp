@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "support.hpp"
+#include "webhooks/handlers.hpp"
 
 /// Which environment a pod gets, and the answer when it gets none.
 namespace gobuildenv::webhooks::testing {
@@ -90,13 +91,13 @@ const Case kCases[] = {
      [](Json& pod, FakeLookup& lookup) {
        labels(pod).clear();
        lookup.namespace_injection = NamespaceInjection::Enabled;
-       lookup.selected = {lookup.environments["ci/build"].environment};
+       lookup.selected.environments = {lookup.environments["ci/build"].environment};
      },
      "changed", nullptr},
     {"selector in a namespace without label",
      [](Json& pod, FakeLookup& lookup) {
        labels(pod).clear();
-       lookup.selected = {lookup.environments["ci/build"].environment};
+       lookup.selected.environments = {lookup.environments["ci/build"].environment};
      },
      "not-asked", nullptr},
     {"two selectors",
@@ -104,15 +105,105 @@ const Case kCases[] = {
        labels(pod).clear();
        lookup.namespace_injection = NamespaceInjection::Enabled;
        lookup.serve("other", small_plan());
-       lookup.selected = {lookup.environments["ci/build"].environment,
-                          lookup.environments["ci/other"].environment};
+       lookup.selected.environments = {lookup.environments["ci/build"].environment,
+                                       lookup.environments["ci/other"].environment};
      },
      "conflict", "GoBuildEnvs build and other all select this pod"},
+    {"the only selecting environment cannot be read",
+     [](Json& pod, FakeLookup& lookup) {
+       labels(pod).clear();
+       lookup.namespace_injection = NamespaceInjection::Enabled;
+       lookup.selected.unknown = {"build"};
+     },
+     "unavailable", "pod unchanged: GoBuildEnv build in namespace ci cannot be read at the moment"},
+    {"the only selecting environment cannot be read, but is required",
+     [](Json& pod, FakeLookup& lookup) {
+       labels(pod) = {{"gobuildenv.dev/required", "true"}};
+       lookup.namespace_injection = NamespaceInjection::Enabled;
+       lookup.selected.unknown = {"build"};
+     },
+     "denied", nullptr, 503},
+    {"two selectors, one environment cannot be read",
+     [](Json& pod, FakeLookup& lookup) {
+       labels(pod).clear();
+       lookup.namespace_injection = NamespaceInjection::Enabled;
+       lookup.selected = {{lookup.environments["ci/build"].environment}, {"another"}, true};
+     },
+     "conflict", "GoBuildEnvs another and build all select this pod"},
+    {"two selectors, neither environment can be read",
+     [](Json& pod, FakeLookup& lookup) {
+       labels(pod).clear();
+       lookup.namespace_injection = NamespaceInjection::Enabled;
+       lookup.selected.unknown = {"a", "b"};
+     },
+     "conflict", "GoBuildEnvs a and b all select this pod"},
+    {"not all selectors known yet",
+     [](Json& pod, FakeLookup& lookup) {
+       labels(pod).clear();
+       lookup.namespace_injection = NamespaceInjection::Enabled;
+       lookup.selected.complete = false;
+     },
+     "unavailable", "what selects pods of namespace ci cannot be read at the moment"},
+    {"one selector, not all known yet",
+     [](Json& pod, FakeLookup& lookup) {
+       labels(pod).clear();
+       lookup.namespace_injection = NamespaceInjection::Enabled;
+       lookup.selected = {{lookup.environments["ci/build"].environment}, {}, false};
+     },
+     "unavailable", "what selects pods of namespace ci cannot be read at the moment"},
+    {"two selectors, not all known yet",
+     [](Json& pod, FakeLookup& lookup) {
+       labels(pod).clear();
+       lookup.namespace_injection = NamespaceInjection::Enabled;
+       lookup.selected = {{lookup.environments["ci/build"].environment}, {"c"}, false};
+     },
+     "conflict", "GoBuildEnvs build and c all select this pod"},
+    {"required, not all selectors known yet",
+     [](Json& pod, FakeLookup& lookup) {
+       labels(pod) = {{"gobuildenv.dev/required", "true"}};
+       lookup.namespace_injection = NamespaceInjection::Enabled;
+       lookup.selected.complete = false;
+     },
+     "denied", nullptr, 503},
+    {"namespace cannot be read",
+     [](Json&, FakeLookup& lookup) { lookup.namespace_injection = NamespaceInjection::Unknown; },
+     "unavailable", "pod unchanged: namespace ci cannot be read at the moment"},
+    {"namespace cannot be read, but required",
+     [](Json& pod, FakeLookup& lookup) {
+       lookup.namespace_injection = NamespaceInjection::Unknown;
+       labels(pod)["gobuildenv.dev/required"] = "true";
+     },
+     "denied", nullptr, 503},
+    {"namespace cannot be read, nothing asked and nothing selects",
+     [](Json& pod, FakeLookup& lookup) {
+       lookup.namespace_injection = NamespaceInjection::Unknown;
+       labels(pod).clear();
+     },
+     "not-asked", nullptr},
+    {"namespace cannot be read, nothing selects what is required",
+     [](Json& pod, FakeLookup& lookup) {
+       lookup.namespace_injection = NamespaceInjection::Unknown;
+       labels(pod) = {{"gobuildenv.dev/required", "true"}};
+     },
+     "denied", nullptr, 503},
+    {"namespace cannot be read, selected",
+     [](Json& pod, FakeLookup& lookup) {
+       lookup.namespace_injection = NamespaceInjection::Unknown;
+       labels(pod).clear();
+       lookup.selected.environments = {lookup.environments["ci/build"].environment};
+     },
+     "unavailable", "pod unchanged: namespace ci cannot be read at the moment"},
+    {"namespace cannot be read, pod of Argo itself",
+     [](Json& pod, FakeLookup& lookup) {
+       lookup.namespace_injection = NamespaceInjection::Unknown;
+       labels(pod)["workflows.argoproj.io/component"] = "gc";
+     },
+     "excluded", "a pod of Argo Workflows itself"},
     {"label beats two selectors",
      [](Json&, FakeLookup& lookup) {
        lookup.namespace_injection = NamespaceInjection::Enabled;
-       lookup.selected = {lookup.environments["ci/build"].environment,
-                          lookup.environments["ci/build"].environment};
+       lookup.selected.environments = {lookup.environments["ci/build"].environment,
+                                       lookup.environments["ci/build"].environment};
      },
      "changed", nullptr},
     {"mirror pod",
@@ -189,6 +280,34 @@ TEST(Decide, DeniedPodsAreTold) {
   const Json review = Json::parse(encode(response, "u-9"));
   EXPECT_EQ(review["response"]["status"]["code"], 403);
   EXPECT_FALSE(review["response"].contains("patch"));
+}
+
+/// Whether a namespace of unknown label refuses its pods is in the webhook that called.
+TEST(Decide, FailurePolicyDecidesWhereNobodyKnowsWhetherTheNamespaceEnforces) {
+  FakeLookup lookup;
+  lookup.serve("build", small_plan());
+  lookup.selected.environments = {lookup.environments["ci/build"].environment};
+  std::vector<std::string> results;
+  const auto handler =
+      make_pod_handler(lookup, {}, [&](const Review&, const AdmissionResponse& response) {
+        results.push_back(audit_of(response, "result"));
+      });
+  const Json asks = small_pod();
+  Json requires_it = asks;
+  labels(requires_it)["gobuildenv.dev/required"] = "true";
+  Json selected = asks;
+  labels(selected).clear();
+  const auto status = [&](const Json& pod) { return handler(review_of(pod).dump()).status; };
+  EXPECT_EQ(status(asks), 200);
+  lookup.namespace_injection = NamespaceInjection::Unknown;
+  EXPECT_EQ(
+      handler(review_of(asks).dump()).body,
+      "{\"error\":\"gobuildenv: pod unchanged: namespace ci cannot be read at the moment\"}\n");
+  EXPECT_EQ(status(asks), 503);
+  EXPECT_EQ(status(requires_it), 200) << "refused in any namespace";
+  EXPECT_EQ(status(selected), 200) << "no namespace refuses these";
+  EXPECT_THAT(results,
+              ElementsAre("changed", "unavailable", "unavailable", "denied", "unavailable"));
 }
 
 TEST(Decide, ExcludedNamespacesAreNeverTouched) {

@@ -63,7 +63,7 @@ TEST(Inject, MakesMetadataWhereATemplateHasNone) {
   FakeLookup lookup;
   lookup.serve("build", small_plan());
   lookup.namespace_injection = NamespaceInjection::Enabled;
-  lookup.selected = {lookup.environments["ci/build"].environment};
+  lookup.selected.environments = {lookup.environments["ci/build"].environment};
   const Json document =
       Json::parse(R"({"spec":{"template":{"spec":{"containers":[{"name":"m"}]}}}})");
   const auto result = inject_pod_template(document.dump(), "/spec/template", "ci", lookup, {});

@@ -22,8 +22,7 @@ EnvironmentLookup::Answer FakeLookup::find(std::string_view ns, std::string_view
   return found == environments.end() ? Answer{Found::No, nullptr} : found->second;
 }
 
-std::vector<std::shared_ptr<const ServedEnvironment>> FakeLookup::selecting(std::string_view,
-                                                                            const Labels&) const {
+EnvironmentLookup::Candidates FakeLookup::selecting(std::string_view, const Labels&) const {
   return selected;
 }
 

@@ -17,7 +17,7 @@ using Json = nlohmann::json;
 class FakeLookup : public EnvironmentLookup {
  public:
   std::map<std::string, Answer> environments;  ///< by "namespace/name"
-  std::vector<std::shared_ptr<const ServedEnvironment>> selected;
+  Candidates selected;                         ///< by every namespace, whatever the pod's labels
   NamespaceInjection namespace_injection = NamespaceInjection::Unset;
   bool csi = false;
 
@@ -26,8 +26,7 @@ class FakeLookup : public EnvironmentLookup {
              const std::string& revision = "0123456789");
 
   Answer find(std::string_view ns, std::string_view name) const override;
-  std::vector<std::shared_ptr<const ServedEnvironment>> selecting(
-      std::string_view ns, const Labels& labels) const override;
+  Candidates selecting(std::string_view ns, const Labels& labels) const override;
   NamespaceInjection injection(std::string_view ns) const override;
   bool csi_available() const override;
 };
