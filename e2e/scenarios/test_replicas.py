@@ -2,17 +2,16 @@
 a replica killed, the Deployment rolled, certificates rotated."""
 
 import base64
-import os
-import pathlib
-import signal
-import threading
+import concurrent.futures
+import contextlib
+import ssl
 import time
 import unittest
 
 import harness
-from harness import asking, config_maps, revision_of, wait_for
+from harness import RATE, Load, asking, config_maps, revision_of, wait_for
 
-SECONDS = 120
+SECONDS = 135
 ALONE = True
 DEPLOYMENT = f"/apis/apps/v1/namespaces/{harness.SYSTEM_NAMESPACE}/deployments/gobuildenv"
 LEASE = (f"/apis/coordination.k8s.io/v1/namespaces/{harness.SYSTEM_NAMESPACE}"
@@ -20,46 +19,8 @@ LEASE = (f"/apis/coordination.k8s.io/v1/namespaces/{harness.SYSTEM_NAMESPACE}"
 PODS = f"/api/v1/namespaces/{harness.SYSTEM_NAMESPACE}/pods"
 SECRET = f"/api/v1/namespaces/{harness.SYSTEM_NAMESPACE}/secrets/gobuildenv-webhook-cert"
 WEBHOOK = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/gobuildenv"
-RATE = 15  # pods a second
+PORT = 9443  # of each replica
 SETTLE = 8  # seconds between the steps of a CA's rotation
-
-
-class Load(threading.Thread):
-    """Creates pods that ask for an environment, until its block is left."""
-
-    def __init__(self, cluster, ns, dry_run):
-        super().__init__(name="load")
-        self.api, self.ns, self.dry_run = harness.Api(cluster), ns, dry_run
-        self.done = threading.Event()
-        self.created, self.failed, self.unpatched, self.warnings = 0, [], [], []
-
-    def run(self):
-        due = time.monotonic()
-        while not self.done.is_set():
-            name = f"{'dry' if self.dry_run else 'pod'}-{self.created + len(self.failed)}"
-            try:
-                status, answer, warnings = self.api.create_pod(self.ns, asking(name, "build"),
-                                                               self.dry_run)
-                if status != 201:
-                    self.failed.append((name, status, answer["message"]))
-                else:
-                    self.created += 1
-                    if not revision_of(answer):
-                        self.unpatched.append(name)
-                        self.warnings += warnings
-            except OSError as error:
-                self.failed.append((name, repr(error)))
-            due += 1 / RATE
-            self.done.wait(max(0, due - time.monotonic()))
-
-    def __enter__(self):
-        self.start()
-        return self
-
-    def __exit__(self, *_):
-        self.done.set()
-        self.join()
-        self.api.close()
 
 
 class Replicas(harness.Case):
@@ -91,6 +52,13 @@ class Replicas(harness.Case):
     def leader(self):
         """The name of the pod that leads: what stands before _ in the Lease's holder."""
         return self.api.get(LEASE)["spec"].get("holderIdentity", "").rsplit("_", 1)[0]
+
+    def replicas(self):
+        """The pods of the Deployment that are here to stay."""
+        return [p for p in self.api.list(PODS) if "deletionTimestamp" not in p["metadata"]]
+
+    def replicas_stopped(self):
+        return harness.managers_stopped([p["metadata"]["name"] for p in self.replicas()])
 
     def all_patched(self, load):
         self.assertGreater(load.created, 3 * RATE, "too few pods to say anything")
@@ -135,7 +103,7 @@ class Replicas(harness.Case):
         with Load(self.cluster, "ci", dry_run=False) as load:
             time.sleep(2)
             leader = self.leader()
-            kill_manager(leader)
+            harness.kill_manager(leader)
             time.sleep(8)
             wait_for("the killed replica to be back", 60, self.both_ready)
             other = next(p["metadata"]["name"] for p in self.api.list(PODS)
@@ -143,9 +111,14 @@ class Replicas(harness.Case):
             self.cluster.kubectl("-n", harness.SYSTEM_NAMESPACE, "delete", "pod", other,
                                  "--grace-period=0", "--force")
             time.sleep(8)
+            wait_for("the deleted replica's successor", 60, self.both_ready)
+            with self.replicas_stopped():
+                time.sleep(3)  # the API server waits for 2 s
+            time.sleep(5)
         print(f"{load.created} pods created, {len(load.unpatched)} of them unchanged", flush=True)
         self.assertGreater(load.created, 10 * RATE)
         self.assertEqual(load.failed, [], "pod creations that failed")
+        self.assertTrue(load.unpatched, "no replica answered, and yet no pod missed")
 
         def reported():
             counted = self.api.environment("ci", "build")["status"].get("pods", {})
@@ -178,14 +151,49 @@ class Replicas(harness.Case):
         spoilt = base64.b64encode(b"to be made anew\n").decode()
         self.api.merge(SECRET, {"data": {key: spoilt for key in keys}})
 
+    def served_leaves(self):
+        """The certificate that each replica shows whoever connects now."""
+        return [ssl.get_server_certificate((p["status"]["podIP"], PORT), timeout=5)
+                for p in self.replicas()]
+
+    def serve_new_leaf(self, old):
+        leaf = self.secret()["tls.crt"]
+        if not leaf.startswith("-----BEGIN CERTIFICATE") or leaf == old:
+            return False
+        return [first_certificate(pem) for pem in self.served_leaves()] == (
+            2 * [first_certificate(leaf)])
+
+    def webhook_connections(self):
+        service = self.api.get(WEBHOOK)["webhooks"][0]["clientConfig"]["service"]
+        found = self.api.get(f"/api/v1/namespaces/{service['namespace']}/services/{service['name']}")
+        return harness.connections(self.cluster, found["spec"]["clusterIP"], service["port"])
+
+    def admitted_at_once(self, count):
+        """The pods of that many creations whose reviews all wait at the same time: each takes a
+        connection of its own."""
+        def create(i):
+            with contextlib.closing(harness.Api(self.cluster)) as api:
+                return api.admitted("ci", asking(f"burst-{i}", "build"))
+        with concurrent.futures.ThreadPoolExecutor(count) as pool, self.replicas_stopped():
+            answers = pool.map(create, range(count))
+            time.sleep(0.5)
+        return list(answers)
+
     def test_leaf_rotated_under_load(self):
         before = self.secret()
         with Load(self.cluster, "ci", dry_run=True) as load:
             time.sleep(1)
             self.spoil("tls.crt", "tls.key")
-            wait_for("a new leaf", 60, lambda: self.secret()["tls.crt"].startswith(
-                "-----BEGIN CERTIFICATE") and self.secret()["tls.crt"] != before["tls.crt"])
-            time.sleep(4)
+            wait_for("both replicas to serve a new leaf", 60,
+                     lambda: self.serve_new_leaf(before["tls.crt"]))
+            # The API server keeps its connections, and would not meet the new leaf for long.
+            kept = self.webhook_connections()
+            self.assertTrue(kept, "the API server's connections are not found")
+            burst = self.admitted_at_once(len(kept) + 4)
+            time.sleep(2)
+            new = self.webhook_connections() - kept
+        self.assertTrue(new, f"no new connection beside {kept}: the new leaf was not met")
+        self.assertEqual([p for p in burst if not revision_of(p)], [])
         self.all_patched(load)
         self.assertEqual(self.secret()["ca.crt"], before["ca.crt"])
 
@@ -210,21 +218,10 @@ class Replicas(harness.Case):
         self.all_patched(load)
 
 
-def kill_manager(pod_name):
-    """SIGKILL to the manager in that pod: no farewell, as when memory runs out."""
-    wanted = f"POD_NAME={pod_name}".encode()
-    for process in pathlib.Path("/proc").iterdir():
-        if not process.name.isdigit():
-            continue
-        try:
-            command = (process / "cmdline").read_bytes().split(b"\0")
-            if (command[:2] == [b"/usr/local/bin/gobuildenv", b"manager"]
-                    and wanted in (process / "environ").read_bytes().split(b"\0")):
-                os.kill(int(process.name), signal.SIGKILL)
-                return
-        except OSError:
-            continue  # it ended while being looked at
-    raise harness.Failure(f"no manager of pod {pod_name!r} runs")
+def first_certificate(pem):
+    """The first certificate of a file, as bytes."""
+    end = "-----END CERTIFICATE-----"
+    return ssl.PEM_cert_to_DER_cert(pem[:pem.index(end)] + end)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,8 @@ an API server alone), and asserts on what kubectl shows.
     chart.py      the chart, rendered or installed
     in_cluster.py, off_cluster.py    the operator, deployed
     agent.py      the node agent's DaemonSet
+    load.py       pods created without a pause
+    managers.py   the operator's processes in pods, and who is connected to them
     image_builds.py one build in a conda image, without and with the label
     build_pods.py pods that build with the node agent's volumes
     case.py       the base of every test case
@@ -28,6 +30,8 @@ from .case import Case  # noqa: E402
 from .cluster import CannotRunContainers, Cluster  # noqa: E402
 from .go_module import go_module, write_files  # noqa: E402
 from .in_cluster import ByHelm, InCluster  # noqa: E402
+from .load import RATE, Load  # noqa: E402
+from .managers import connections, kill_manager, managers_stopped  # noqa: E402
 from .objects import (  # noqa: E402
     asking, condition, config_maps, environment, environments, pod, revision_of, variables_of)
 from .off_cluster import OffCluster  # noqa: E402
@@ -35,7 +39,8 @@ from .registration import wait_for_crd  # noqa: E402
 from .tools import ROOT, SYSTEM_NAMESPACE, Failure, binary, manifest, now, run, wait_for  # noqa: E402
 
 __all__ = [
-    "ROOT", "SYSTEM_NAMESPACE", "Agent", "Api", "BuildPods", "ByHelm", "CannotRunContainers", "Case",
-    "Cluster", "Failure", "InCluster", "OffCluster", "asking", "binary", "condition", "config_maps",
-    "environment", "environments", "go_module", "manifest", "now", "pod", "revision_of", "run", "variables_of",
+    "RATE", "ROOT", "SYSTEM_NAMESPACE", "Agent", "Api", "BuildPods", "ByHelm", "CannotRunContainers", "Case",
+    "Cluster", "Failure", "InCluster", "Load", "OffCluster", "asking", "binary", "condition",
+    "config_maps", "connections", "environment", "environments", "go_module", "kill_manager",
+    "managers_stopped", "manifest", "now", "pod", "revision_of", "run", "variables_of",
     "wait_for", "wait_for_crd", "write_files"]
