@@ -96,7 +96,9 @@ Error from(int code, const json& status) {
     error.message = fmt::format("the server answered {} without saying why", error.code);
   }
   if (error.message.size() > kLongestMessage) {
-    error.message.resize(kLongestMessage);
+    std::size_t end = kLongestMessage;
+    while (end > 0 && (static_cast<unsigned char>(error.message[end]) & 0xC0U) == 0x80U) --end;
+    error.message.resize(end);
     error.message += "…";
   }
   return error;

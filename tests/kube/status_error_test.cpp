@@ -89,6 +89,9 @@ TEST(StatusError, ReadsErrorsInsideStreams) {
 TEST(StatusError, CutsEndlessMessages) {
   const std::string body = R"({"message":")" + std::string(100000, 'x') + "\"}";
   EXPECT_LT(error_from_response({500, {}, body}).message.size(), 2000U);
+  // Between two characters: what is made of the message has to be UTF-8 as well.
+  const std::string letters = R"({"message":")" + std::string(1023, 'x') + "ää\"}";
+  EXPECT_EQ(error_from_response({500, {}, letters}).message, std::string(1023, 'x') + "…");
 }
 
 Error error_of(int code, std::optional<seconds> wait) {
