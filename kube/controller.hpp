@@ -55,7 +55,8 @@ struct ControllerOptions {
   std::function<bool(const ObjectKey&)> gate;
   std::chrono::milliseconds gate_retry{20};
   std::chrono::milliseconds retry_base{5};
-  std::chrono::milliseconds retry_max{1'000'000};
+  /// As long as a person who has just mended what was wrong may have to wait.
+  std::chrono::milliseconds retry_max{300'000};
 };
 
 /// A work queue and the threads which empty it into one Reconcile; one worker per key at a time.

@@ -32,7 +32,7 @@ struct WorkQueueOptions {
   std::string name;  ///< the metrics' label `name`
   /// Delay of the n-th retry in a row (n from 0): base · 2ⁿ, at most max.
   std::chrono::milliseconds retry_base{5};
-  std::chrono::milliseconds retry_max{1'000'000};
+  std::chrono::milliseconds retry_max{300'000};
 };
 
 /// Keys to reconcile, each at most once at a time: a key added while it waits is not added twice;

@@ -32,7 +32,7 @@ void note_transitions(const crds::Status& before, const crds::Status& after,
     if (now == nullptr || now->status != failure) return false;
     const crds::Condition* then = before.find(type);
     return then == nullptr || then->status != failure || then->reason != now->reason ||
-           (type == crds::kStalled && then->message != now->message);
+           (type != crds::kToolchainResolved && then->message != now->message);
   };
   if (failed_anew(crds::kToolchainResolved, crds::ConditionStatus::False)) {
     const crds::Condition* now = after.find(crds::kToolchainResolved);

@@ -93,15 +93,22 @@ class Decider {
   }
 
   [[nodiscard]] std::string what_serves() const {
-    return next_.current.empty() ? std::string("no revision serves yet")
-                                 : fmt::format("revision {} keeps serving", next_.current);
+    if (next_.current.empty()) return "no revision serves yet";
+    const bool made = std::any_of(out_.creates.begin(), out_.creates.end(), [&](const auto& item) {
+      return !item.is_export && item.hash == next_.current;
+    });
+    return made || usable(revision(next_.current))
+               ? fmt::format("revision {} keeps serving", next_.current)
+               : fmt::format("revision {} is lost and none serves", next_.current);
   }
 
   void reconcile() {
     const crds::Condition* ready = facts_.status.find(crds::kReady);
-    accepted_ = ready != nullptr && ready->status == ConditionStatus::True &&
-                ready->observed_generation == facts_.generation;
-    const bool settled = accepted_ && facts_.status.observed_generation == facts_.generation &&
+    const bool is_ready = ready != nullptr && ready->status == ConditionStatus::True;
+    const bool was_refused = ready != nullptr && ready->reason == kConfigMapRefused;
+    accepted_ = (is_ready || was_refused) && ready->observed_generation == facts_.generation;
+    const bool settled = is_ready && accepted_ &&
+                         facts_.status.observed_generation == facts_.generation &&
                          usable(revision(facts_.status.current));
     if (settled && !re_resolved()) return;
     if (out_.need != Need::Nothing) return;
@@ -243,12 +250,27 @@ class Decider {
     goenv::Revision rendered =
         goenv::render(*facts_.spec, next_.toolchain.version, options_.defaults);
     const std::optional<std::string> hash = place(rendered.data);
+    if (refused_ != nullptr) {
+      toolchain_resolved();
+      stalled(std::string(kConfigMapRefused),
+              describe_refusal(refused_->first, refused_->second.message,
+                               facts_.status.find(crds::kStalled)));
+      recheck(refused_->second.retry_in);
+      return;
+    }
     if (!hash) {
       stalled("NameTaken", fmt::format("each of {} names for this revision is in use by ConfigMaps "
                                        "of others; delete those named {}-<ten hex digits>",
                                        kMaxSalts, facts_.name));
       recheck(options_.retry_blocked);
       return;
+    }
+    // Told with the status that names the other one, hence once.
+    if (!taken_.empty()) {
+      out_.events.push_back({true, "NameTaken",
+                             fmt::format("ConfigMap {} exists and is not controlled by this "
+                                         "GoBuildEnv; it is left alone and {} is used",
+                                         taken_, goenv::config_map_name(facts_.name, *hash))});
     }
     pod_json_ = std::move(rendered.data["pod.json"]);
     make_current(*hash);
@@ -258,7 +280,8 @@ class Decider {
     toolchain_resolved();
   }
 
-  /// The hash under which `data` is, or is to be, a ConfigMap of ours.
+  /// The hash under which `data` is, or is to be, a ConfigMap of ours. None where it is refused or
+  /// where every name is taken.
   std::optional<std::string> place(const std::map<std::string, std::string>& data) {
     const ConfigMapFact* current = revision(facts_.status.current);
     if (usable(current) &&
@@ -271,7 +294,12 @@ class Decider {
       const ConfigMapFact* fact = revision(hash);
       if (usable(fact)) return hash;
       if (fact == nullptr) {
-        out_.creates.push_back({.name = goenv::config_map_name(facts_.name, hash),
+        std::string name = goenv::config_map_name(facts_.name, hash);
+        if (const auto refused = facts_.refused.find(name); refused != facts_.refused.end()) {
+          refused_ = &*refused;
+          return std::nullopt;
+        }
+        out_.creates.push_back({.name = std::move(name),
                                 .salt = salt,
                                 .is_export = false,
                                 .hash = hash,
@@ -282,12 +310,7 @@ class Decider {
       }
       // Spoilt, on its way out, or of others: the kubelet does not read an immutable ConfigMap
       // again, so the content gets another name. The object of others is left alone.
-      if (fact->ownership == Ownership::Foreign) {
-        out_.events.push_back({true, "NameTaken",
-                               fmt::format("ConfigMap {} exists and is not controlled by this "
-                                           "GoBuildEnv; it is left alone and another name is used",
-                                           fact->name)});
-      }
+      if (fact->ownership == Ownership::Foreign && taken_.empty()) taken_ = fact->name;
     }
     return std::nullopt;
   }
@@ -319,6 +342,8 @@ class Decider {
   }
 
   void remove_tampered() {
+    // Its name is spoilt as long as it is there to be seen: first another takes its place.
+    if (refused_ != nullptr) return;
     for (const ConfigMapFact& fact : facts_.config_maps) {
       if (fact.is_export || fact.intact || fact.deleting || fact.ownership != Ownership::Ours) {
         continue;
@@ -345,8 +370,18 @@ class Decider {
       if (usable(current)) pod_json = current->pod_json;
     }
     Export result = decide_export(facts_, next_.current, pod_json, options_.sha256);
-    if (result.create) out_.creates.push_back(std::move(*result.create));
     for (DeleteConfigMap& removal : result.deletes) out_.deletes.push_back(std::move(removal));
+    if (result.create) {
+      const auto refused = facts_.refused.find(result.create->name);
+      if (refused != facts_.refused.end()) {
+        set(kExported, ConditionStatus::False, std::string(kConfigMapRefused),
+            describe_refusal(refused->first, refused->second.message,
+                             facts_.status.find(kExported)));
+        recheck(refused->second.retry_in);
+        return;
+      }
+      out_.creates.push_back(std::move(*result.create));
+    }
     if (!result.condition_known) return;
     if (!result.wanted) {
       clear_condition(next_, kExported);
@@ -391,8 +426,10 @@ class Decider {
   const DecideOptions& options_;
   crds::Status next_;
   EnvironmentDecision out_;
-  bool accepted_ = false;  ///< the spec of this generation was served before
-  std::string pod_json_;   ///< of the revision rendered here
+  bool accepted_ = false;  ///< the spec of this generation was found valid before
+  const std::pair<const std::string, Refusal>* refused_ = nullptr;  ///< of the revision to be made
+  std::string taken_;     ///< the first ConfigMap of others whose name the revision cannot have
+  std::string pod_json_;  ///< of the revision rendered here
 };
 
 }  // namespace

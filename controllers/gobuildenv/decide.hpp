@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "controllers/gobuildenv/refusal.hpp"
 #include "controllers/nodes/tally.hpp"
 #include "crds/gobuildenv.hpp"
 #include "goenv/revision.hpp"
@@ -84,6 +85,8 @@ struct EnvironmentFacts {
   /// Why there is no spec although it was read: it cannot be decoded.
   std::vector<goenv::FieldError> spec_errors;
   std::vector<ConfigMapFact> config_maps;
+  /// By name: ConfigMaps that cannot be written for now, so that no decision asks for them.
+  std::map<std::string, Refusal> refused;
   PodFacts pods;
   std::optional<ToolchainAnswer> answer;  ///< absent: not asked yet
   bool counts_due = true;                 ///< pod counts may be written now

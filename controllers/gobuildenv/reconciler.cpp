@@ -34,7 +34,8 @@ EnvironmentReconciler::EnvironmentReconciler(kube::Client& client, Caches caches
       events_(events),
       clock_(clock),
       options_(std::move(options)),
-      contents_(client) {}
+      contents_(client),
+      refusals_(clock) {}
 
 std::optional<EnvironmentReconciler::Gathered> EnvironmentReconciler::gather(
     const kube::ObjectKey& key) const {
@@ -69,6 +70,7 @@ std::optional<EnvironmentReconciler::Gathered> EnvironmentReconciler::gather(
       ++facts.pods.missed;
     }
   }
+  facts.refused = refusals_.of(key, facts);
   facts.counts_due = counts_due(key);
   facts.mounted = record.mounted;
   if (options_.nodes) facts.nodes = options_.nodes(record.rare().sums);
@@ -79,6 +81,7 @@ ReconcileResult EnvironmentReconciler::reconcile(const kube::ObjectKey& key) {
   auto gathered = gather(key);
   if (!gathered) {
     contents_.forget(key);
+    refusals_.forget(key);
     const std::scoped_lock lock(mutex_);
     counts_at_.erase(key);
     return ReconcileResult::done();
@@ -177,26 +180,44 @@ EnvironmentReconciler::Outcome EnvironmentReconciler::create(const kube::ObjectK
                      : client_.update(kConfigMapType, body.key, json, "", deadline());
   if (written) {
     caches_.config_maps.observe_write(*written);
+    refusals_.let_in(key, wanted.name);
     if (wanted.is_export) return std::nullopt;
     const auto made = decode_config_map(*written);
     if (!made) return ReconcileResult::retry(made.error());
     gathered.made[wanted.hash] = made->meta.uid;
+    // For another decision, where what comes after this one is not to be had.
+    ConfigMapFact fact = fact_of(made->meta, *made->value, gathered.facts.uid);
+    fact.intact = true;
+    gathered.facts.config_maps.push_back(std::move(fact));
     return std::nullopt;
   }
   if (written.error().kind == ErrorKind::AlreadyExists) {
     decide_again = true;
-    return adopt_existing(body.key, gathered);
+    return adopt_existing(key, body.key, gathered);
   }
   if (written.error().kind == ErrorKind::NotFound) {
     // Updating an export that has gone, or the namespace has: the watch tells which.
     return ReconcileResult::retry("ConfigMap or namespace is gone: " + written.error().message);
   }
+  if (is_refusal(written.error())) {
+    decide_again = true;
+    refused(key, wanted.name, written.error(), gathered);
+    return std::nullopt;
+  }
   return outcome(written.error());
+}
+
+void EnvironmentReconciler::refused(const kube::ObjectKey& key, const std::string& name,
+                                    const kube::Error& error, Gathered& gathered) {
+  refusals_.note(key, gathered.facts, name, error);
+  spdlog::warn("ConfigMap refused namespace={} name={} retry_in={}s error={}", key.ns, name,
+               gathered.facts.refused[name].retry_in, error.message);
 }
 
 /// A name that is taken: by our own earlier write which the cache has not shown, by one of ours
 /// that lost its labels, or by somebody else. The fact joins the others and all is decided again.
-EnvironmentReconciler::Outcome EnvironmentReconciler::adopt_existing(const kube::ObjectKey& name,
+EnvironmentReconciler::Outcome EnvironmentReconciler::adopt_existing(const kube::ObjectKey& key,
+                                                                     const kube::ObjectKey& name,
                                                                      Gathered& gathered) {
   auto live = client_.get(kConfigMapType, name, deadline());
   if (!live) return outcome(live.error());
@@ -216,7 +237,11 @@ EnvironmentReconciler::Outcome EnvironmentReconciler::adopt_existing(const kube:
                                    {"labels", std::move(labels)}}}};
       live = client_.patch(kConfigMapType, name, patch.dump(), "application/merge-patch+json", "",
                            deadline());
-      if (!live) return outcome(live.error());
+      if (!live) {
+        if (!is_refusal(live.error())) return outcome(live.error());
+        refused(key, name.name, live.error(), gathered);
+        return std::nullopt;
+      }
     }
     caches_.config_maps.observe_write(*live);
   }

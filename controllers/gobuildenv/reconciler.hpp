@@ -10,6 +10,7 @@
 #include "controllers/gobuildenv/caches.hpp"
 #include "controllers/gobuildenv/contents.hpp"
 #include "controllers/gobuildenv/decide.hpp"
+#include "controllers/gobuildenv/refusals.hpp"
 #include "controllers/toolchain/resolver.hpp"
 #include "kube/client.hpp"
 #include "kube/clock.hpp"
@@ -38,6 +39,7 @@ struct ReconcilerOptions {
 /// read and compared: server-side apply costs the API server about twice as much. The status is
 /// one PUT with the cached resourceVersion: nothing has to be merged or re-encoded on either side,
 /// a stale view gets a conflict and decides again, and the same status is never written twice.
+/// A ConfigMap that is refused becomes a fact of the next decision (docs/decisions/0014).
 class EnvironmentReconciler {
  public:
   /// All references outlive it.
@@ -63,7 +65,10 @@ class EnvironmentReconciler {
   Outcome read_spec(const kube::ObjectKey& key, Gathered& gathered);
   Outcome create(const kube::ObjectKey& key, Gathered& gathered, const CreateConfigMap& wanted,
                  bool& decide_again);
-  Outcome adopt_existing(const kube::ObjectKey& name, Gathered& gathered);
+  Outcome adopt_existing(const kube::ObjectKey& key, const kube::ObjectKey& name,
+                         Gathered& gathered);
+  void refused(const kube::ObjectKey& key, const std::string& name, const kube::Error& error,
+               Gathered& gathered);
   Outcome write_status(const kube::ObjectKey& key, const Gathered& gathered, crds::Status status);
   Outcome remove(const kube::ObjectKey& key, const DeleteConfigMap& removal);
   [[nodiscard]] bool counts_due(const kube::ObjectKey& key) const;
@@ -77,6 +82,7 @@ class EnvironmentReconciler {
   kube::Clock& clock_;
   const ReconcilerOptions options_;
   ContentReader contents_;
+  Refusals refusals_;
 
   mutable std::mutex mutex_;
   /// When pod counts of an environment were last written; only for those that ever had pods.

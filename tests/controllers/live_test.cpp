@@ -256,6 +256,35 @@ TEST_F(LiveManager, AnEditKeepsWhatPodsUseAndAnInvalidOneStalls) {
   EXPECT_EQ(condition(get(kGoBuildEnvType, "app"), "Stalled"), nullptr);
 }
 
+TEST_F(LiveManager, AQuotaThatRefusesIsToldAndLiftedLater) {
+  const kube::ResourceType quota{"", "v1", "resourcequotas", "ResourceQuota", true};
+  const json none{{"count/configmaps", "0"}};
+  create(quota, ns_,
+         {{"metadata", {{"name", "few"}, {"namespace", ns_}}}, {"spec", {{"hard", none}}}});
+  // As the controller of quotas does where one runs.
+  const auto counted =
+      client_->patch(quota, {ns_, "few"}, json{{"status", {{"hard", none}, {"used", none}}}}.dump(),
+                     "application/merge-patch+json", "status", soon());
+  ASSERT_TRUE(counted) << counted.error().message;
+  start_manager();
+  create_environment("app", kSpec);
+  const auto stalled = [&] {
+    const json object = get(kGoBuildEnvType, "app");
+    const json* found = condition(object, "Stalled");
+    return found != nullptr && (*found)["reason"] == "ConfigMapRefused" &&
+           (*found)["message"].get<std::string>().find("exceeded quota: few") != std::string::npos;
+  };
+  ASSERT_TRUE(eventually(stalled)) << get(kGoBuildEnvType, "app").dump(1);
+  const json object = get(kGoBuildEnvType, "app");
+  EXPECT_EQ(object["status"]["observedGeneration"], 1);
+  EXPECT_EQ((*condition(object, "Ready"))["status"], "False");
+  const std::string message = (*condition(object, "Ready"))["message"];
+  EXPECT_NE(message.find("raise the ResourceQuota"), std::string::npos) << message;
+  ASSERT_TRUE(client_->remove(quota, {ns_, "few"}, {}, soon()));
+  EXPECT_TRUE(eventually([&] { return ready("app"); })) << get(kGoBuildEnvType, "app").dump(1);
+  EXPECT_FALSE(stalled());
+}
+
 TEST_F(LiveManager, CertificatesAreMadeAndTrusted) {
   create(kMutatingWebhookType, "",
          {{"metadata", {{"name", ns_}}},

@@ -50,6 +50,8 @@ class MemoryClient : public kube::Client {
   int gets = 0;
   /// Called before each write; what it gives is the write's failure.
   std::function<std::optional<Kind>(const std::string& entry)> fail;
+  /// The same with the whole answer; asked first.
+  std::function<std::optional<kube::Error>(const std::string& entry)> refuse;
   std::optional<Kind> fail_gets;      ///< what every get() gives, if anything
   std::vector<kube::Deadline> asked;  ///< deadline of each get()
   std::vector<kube::ApplyOptions> applied;
@@ -92,7 +94,7 @@ class MemoryClient : public kube::Client {
                 kube::Deadline) override {
     Json object = Json::parse(json);
     const std::string name = object["metadata"]["name"];
-    if (auto failure = enter("create " + type.plural + "/" + name)) return error(*failure);
+    if (auto failure = enter("create " + type.plural + "/" + name)) return tl::unexpected(*failure);
     if (has(type.plural, name)) return error(Kind::AlreadyExists);
     return put(type.plural, std::move(object));
   }
@@ -100,7 +102,7 @@ class MemoryClient : public kube::Client {
                 const std::string& subresource, kube::Deadline) override {
     const std::string suffix = subresource.empty() ? "" : "/" + subresource;
     if (auto failure = enter("update " + type.plural + "/" + key.name + suffix)) {
-      return error(*failure);
+      return tl::unexpected(*failure);
     }
     if (!has(type.plural, key.name)) return error(Kind::NotFound);
     Json object = Json::parse(json);
@@ -118,7 +120,8 @@ class MemoryClient : public kube::Client {
   }
   Result apply(const kube::ResourceType& type, const kube::ObjectKey& key, std::string_view body,
                const kube::ApplyOptions& options, kube::Deadline) override {
-    if (auto failure = enter("apply " + type.plural + "/" + key.name)) return error(*failure);
+    if (auto failure = enter("apply " + type.plural + "/" + key.name))
+      return tl::unexpected(*failure);
     applied.push_back(options);
     const Json wanted = Json::parse(body);
     if (!has(type.plural, key.name)) {
@@ -132,7 +135,8 @@ class MemoryClient : public kube::Client {
   }
   Result patch(const kube::ResourceType& type, const kube::ObjectKey& key, std::string_view body,
                const std::string&, const std::string&, kube::Deadline) override {
-    if (auto failure = enter("patch " + type.plural + "/" + key.name)) return error(*failure);
+    if (auto failure = enter("patch " + type.plural + "/" + key.name))
+      return tl::unexpected(*failure);
     if (!has(type.plural, key.name)) return error(Kind::NotFound);
     const Json wanted = Json::parse(body);
     if (!preconditions_hold(wanted, at(type.plural, key.name))) return error(Kind::Conflict);
@@ -142,7 +146,8 @@ class MemoryClient : public kube::Client {
   tl::expected<void, kube::Error> remove(const kube::ResourceType& type, const kube::ObjectKey& key,
                                          const kube::DeleteOptions& options,
                                          kube::Deadline) override {
-    if (auto failure = enter("remove " + type.plural + "/" + key.name)) return error(*failure);
+    if (auto failure = enter("remove " + type.plural + "/" + key.name))
+      return tl::unexpected(*failure);
     if (!has(type.plural, key.name)) return error(Kind::NotFound);
     if (!options.uid.empty() && at(type.plural, key.name)["metadata"]["uid"] != options.uid) {
       return error(Kind::Conflict);
@@ -158,12 +163,13 @@ class MemoryClient : public kube::Client {
   Result get_raw(const std::string&, kube::Deadline) override { return error(Kind::Retry); }
 
  private:
-  static tl::unexpected<kube::Error> error(Kind kind) {
+  static kube::Error error_of(Kind kind) {
     kube::Error out;
     out.kind = kind;
     out.message = "memory client";
-    return tl::unexpected(out);
+    return out;
   }
+  static tl::unexpected<kube::Error> error(Kind kind) { return tl::unexpected(error_of(kind)); }
   static bool preconditions_hold(const Json& body, const Json& stored) {
     for (const char* field : {"uid", "resourceVersion"}) {
       const auto metadata = body.find("metadata");
@@ -193,9 +199,12 @@ class MemoryClient : public kube::Client {
       }
     }
   }
-  std::optional<Kind> enter(const std::string& entry) {
+  std::optional<kube::Error> enter(const std::string& entry) {
+    if (refuse) {
+      if (auto refusal = refuse(entry)) return refusal;
+    }
     if (fail) {
-      if (auto failure = fail(entry)) return failure;
+      if (const auto failure = fail(entry)) return error_of(*failure);
     }
     log.push_back(entry);
     return std::nullopt;

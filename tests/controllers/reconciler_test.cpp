@@ -1,71 +1,14 @@
-#include "controllers/gobuildenv/reconciler.hpp"
-
-#include <gtest/gtest.h>
-
-#include "caches.hpp"
 #include "controllers/outcome.hpp"
-#include "crds/digest.hpp"
 #include "goenv/names.hpp"
-#include "memory_client.hpp"
+#include "reconciler_fixture.hpp"
 
 namespace gobuildenv::controllers {
 namespace {
 
 using kube::ReconcileResult;
 using nlohmann::json;
+using testing::Reconciler;
 using Kind = kube::Error::Kind;
-
-using testing::CollectedEvents;
-
-/// The caches hold what the test shows them, as a watch would.
-class Reconciler : public ::testing::Test {
- protected:
-  Reconciler()
-      : runtime_{client_, clock_, [] { return 0.5; }, nullptr},
-        environments_(runtime_, {}, decode_environment),
-        config_maps_(runtime_, {}, decode_config_map, {config_map_index()}),
-        pods_(runtime_, {}, decode_pod, {pod_index()}),
-        chosen_(runtime_, {}, decode_pod, {pod_index()}),
-        resolver_({}, {}, clock_, [](const kube::ObjectKey&) {}),
-        reconciler_(client_, {environments_, config_maps_, pods_, chosen_}, resolver_, events_,
-                    clock_, options()) {
-    testing::sync(environments_);
-    testing::sync(config_maps_);
-    testing::sync(pods_);
-    testing::sync(chosen_);
-    show_environment(json{{"metadata", {{"name", "app"}, {"namespace", "ns"}, {"generation", 1}}},
-                          {"spec", {{"toolchain", {{"version", "1.22.3"}}}}}});
-  }
-
-  static ReconcilerOptions options() {
-    ReconcilerOptions out;
-    out.decide.sha256 = crds::sha256_hex;
-    return out;
-  }
-
-  void show_environment(json object) {
-    environments_.observe_write(client_.put("gobuildenvs", std::move(object)));
-  }
-  void edit(const json& patch) {
-    json& object = client_.at("gobuildenvs", "app");
-    object.merge_patch(patch);
-    environments_.observe_write(client_.touch(object));
-  }
-  ReconcileResult::Kind reconcile() { return reconciler_.reconcile({"ns", "app"}).kind; }
-  json status() { return client_.at("gobuildenvs", "app")["status"]; }
-  std::string current() { return status()["revisions"]["current"]; }
-
-  kube::FakeClock clock_;
-  testing::MemoryClient client_;
-  kube::InformerRuntime runtime_;
-  kube::Informer<EnvironmentRecord> environments_;
-  kube::Informer<ConfigMapRecord> config_maps_;
-  kube::Informer<PodRecord> pods_;
-  kube::Informer<PodRecord> chosen_;
-  ToolchainResolver resolver_;
-  CollectedEvents events_;
-  EnvironmentReconciler reconciler_;
-};
 
 TEST_F(Reconciler, WritesOncePerNewObjectAndThenNothing) {
   EXPECT_EQ(reconcile(), ReconcileResult::Kind::Done);
