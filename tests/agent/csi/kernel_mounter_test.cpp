@@ -18,6 +18,8 @@
 #include <memory>
 #include <random>
 #include <string>
+#include <system_error>
+#include <utility>
 #include <vector>
 
 #include "agent/csi/mount_table.hpp"
@@ -353,15 +355,30 @@ TEST_F(KernelMounterTest, FollowsNoLink) {
   EXPECT_TRUE(fs::exists(outside / "v"));
 }
 
-/// One shared cache with one layer, and no trust.
+constexpr const char* kStranger = "csi-kill-5";
+
+/// One shared cache with one layer. What any pod but kStranger's wrote is taken over, into taken/.
 class OneLayer final : public SharedCaches {
  public:
+  explicit OneLayer(std::string root) : root_(std::move(root)) {}
   CacheAnswer cache_of(const VolumeSpec&) override {
     return {CacheAnswer::Kind::Shared, cache_of_lower(kLower), {}};
   }
   std::string newest(const std::string&) override { return kLower; }
-  bool wants(const VolumeRecord&) override { return false; }
-  tl::expected<void, std::string> hand_over(const VolumeRecord&) override { return {}; }
+  bool wants(const VolumeRecord& record) override { return record.volume_id != kStranger; }
+  tl::expected<void, std::string> hand_over(const VolumeRecord& record) override {
+    const std::string name = record.volume_id + "." + std::to_string(++taken_);
+    std::error_code error;
+    fs::rename(root_ + "/pods/" + record.volume_id, root_ + "/taken/" + name, error);
+    if (error && error != std::errc::no_such_file_or_directory) {
+      return tl::unexpected(error.message());
+    }
+    return {};
+  }
+
+ private:
+  std::string root_;
+  int taken_ = 0;
 };
 
 /// What a child of the kill test uses; built anew after every death, as the agent is.
@@ -371,6 +388,7 @@ struct Agent {
         files(PrivateParts::open(root).value()),
         registry(VolumeRegistry::open(root, unreadable).value()),
         provider(clock),
+        caches(root),
         service(options(root, pods, std::move(hook)),
                 {*registry, files, *mounter, provider, want_of, clock, observer, {}, &caches}) {
     provider.on_state = [root](const auto&) { return ready(root + "/" + kGoroot); };
@@ -399,9 +417,14 @@ struct Volume {
   std::string target;
 };
 
+/// How a child of the kill test ends, but for 0: all its calls were made.
+constexpr int kCallFailed = 1;
+constexpr int kDied = 9;
+constexpr int kDiedAfterHandingOver = 10;
+
 /// Ended at a random step, 500 times, not counting those that finished before: after every restart
-/// each mount of ours has a record with the same source, counts are those of the records, and no
-/// private part is without a record.
+/// each mount of ours has a record with the same source, counts are those of the records, no
+/// private part is without a record, and what was handed over is whole.
 TEST_F(KernelMounterTest, CountsAreExactHoweverOftenItIsKilled) {
   std::vector<Volume> volumes;
   for (int i = 0; i < 6; ++i) {
@@ -416,11 +439,13 @@ TEST_F(KernelMounterTest, CountsAreExactHoweverOftenItIsKilled) {
   }
   fs::remove_all(root() + "/pods");
   fs::create_directories(root() + "/" + kLower);
+  fs::create_directories(root() + "/taken");
   std::mt19937 random(20'261'122);  // NOLINT(cert-msc51-cpp): repeatable
   const auto pick = [&](std::size_t below) { return random() % below; };
 
   constexpr int kDeaths = 500;
   int died = 0;
+  int died_after_handing_over = 0;
   for (int round = 0; died < kDeaths && round < 2 * kDeaths; ++round) {
     const std::size_t steps = 1 + pick(20);
     const auto seed = static_cast<std::uint32_t>(random());
@@ -428,8 +453,8 @@ TEST_F(KernelMounterTest, CountsAreExactHoweverOftenItIsKilled) {
     ASSERT_GE(child, 0);
     if (child == 0) {
       std::size_t left = steps;
-      Agent agent(root(), pods(), [&left](std::string_view) {
-        if (--left == 0) ::_exit(9);
+      Agent agent(root(), pods(), [&left](std::string_view step) {
+        if (--left == 0) ::_exit(step == "handed-over" ? kDiedAfterHandingOver : kDied);
       });
       std::mt19937 dice(seed);
       for (int i = 0; i < 100; ++i) {
@@ -438,15 +463,16 @@ TEST_F(KernelMounterTest, CountsAreExactHoweverOftenItIsKilled) {
             dice() % 2 == 0
                 ? agent.service.publish(one.call, {}).has_value()
                 : agent.service.unpublish(one.call.volume_id, one.call.target_path).has_value();
-        if (!done) ::_exit(1);
+        if (!done) ::_exit(kCallFailed);
       }
       ::_exit(0);
     }
     int status = 0;
     ASSERT_EQ(::waitpid(child, &status, 0), child);
     ASSERT_TRUE(WIFEXITED(status));
-    ASSERT_NE(WEXITSTATUS(status), 1) << "a call failed in round " << round;
-    died += WEXITSTATUS(status) == 9 ? 1 : 0;
+    ASSERT_NE(WEXITSTATUS(status), kCallFailed) << "round " << round;
+    died += WEXITSTATUS(status) != 0 ? 1 : 0;
+    died_after_handing_over += WEXITSTATUS(status) == kDiedAfterHandingOver ? 1 : 0;
 
     Agent agent(root(), pods());
     ASSERT_TRUE(agent.unreadable.empty());
@@ -473,8 +499,14 @@ TEST_F(KernelMounterTest, CountsAreExactHoweverOftenItIsKilled) {
     for (const std::string& id : agent.files.list()) {
       ASSERT_TRUE(agent.registry->find(id)) << "round " << round << ": " << id;
     }
+    for (const auto& taken : fs::directory_iterator(root() + "/taken")) {
+      ASSERT_TRUE(fs::exists(taken.path() / "upper")) << "round " << round << ": " << taken.path();
+      ASSERT_FALSE(taken.path().filename().string().starts_with(kStranger));
+      fs::remove_all(taken.path());
+    }
   }
   ASSERT_EQ(died, kDeaths) << "the others made their hundred calls";
+  EXPECT_GE(died_after_handing_over, 10);
   Agent agent(root(), pods());
   for (const Volume& one : volumes) {
     ASSERT_TRUE(agent.service.unpublish(one.call.volume_id, one.call.target_path));
