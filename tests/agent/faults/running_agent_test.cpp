@@ -10,9 +10,7 @@
 #include <string>
 #include <thread>
 
-#include "agent/node/node_agent.hpp"
-#include "tests/agent/csi/fakes.hpp"
-#include "tests/agent/faults/loop_disk.hpp"
+#include "tests/agent/faults/agent_disk.hpp"
 #include "tests/controllers/memory_client.hpp"
 
 namespace gobuildenv::agent {
@@ -22,7 +20,6 @@ namespace fs = std::filesystem;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 using ::testing::HasSubstr;
-using testing::LoopDisk;
 using Json = nlohmann::json;
 
 constexpr const char* kUnit = "toolchains/go1.21.6.linux-amd64/h1-old";
@@ -71,32 +68,25 @@ class SharedClient final : public controllers::testing::MemoryClient {
   std::mutex mutex_;
 };
 
-class RunningAgent : public ::testing::Test {
+class RunningAgent : public testing::AgentDisk {
  protected:
   void SetUp() override {
-    std::string why;
-    disk_ = LoopDisk::make({}, why);
-    if (!disk_) GTEST_SKIP() << why;
-    fs::create_directories(root());
+    AgentDisk::SetUp();
+    if (IsSkipped()) return;
     testing::write_file(root() + "/" + kUnit + "/goroot/bin/go", std::string(6 << 20U, 'g'));
-    provider_.on_state = [](const ToolchainWant&) { return ToolchainState{}; };
     client_.put("nodes", {{"metadata", {{"name", "node-1"}}}});
     start();
   }
   void TearDown() override { agent_.reset(); }
 
-  [[nodiscard]] std::string root() const { return disk_->path("root"); }
   void start() {
     agent_.reset();
-    NodeAgentOptions options;
-    options.root = root();
-    options.kubelet_dir = kubelet_.path();
-    options.node_name = "node-1";
-    options.collect.interval = options.collect.disk_check = options.collect.measure_after =
-        options.collect.settle = options.collect.quiet = seconds(1);
-    options.limits.min_idle = seconds(0);
-    auto agent = NodeAgent::open(
-        std::move(options), {provider_, clock_, metrics_, [] { return 0.5; }, &client_, nullptr});
+    NodeAgentOptions eager = options();
+    eager.collect.interval = eager.collect.disk_check = eager.collect.measure_after =
+        eager.collect.settle = eager.collect.quiet = seconds(1);
+    eager.limits.min_idle = seconds(0);
+    auto agent = NodeAgent::open(std::move(eager), {provider_, test_clock_, metrics_,
+                                                    [] { return 0.5; }, &client_, nullptr});
     ASSERT_TRUE(agent.has_value()) << agent.error();
     agent_ = std::move(*agent);
     const auto started = agent_->start();
@@ -107,7 +97,7 @@ class RunningAgent : public ::testing::Test {
     const auto end = std::chrono::steady_clock::now() + seconds(60);
     while (!then()) {
       ASSERT_LT(std::chrono::steady_clock::now(), end) << what << ": " << client_.status().dump(1);
-      clock_.advance(milliseconds(500));
+      test_clock_.advance(milliseconds(500));
       std::this_thread::sleep_for(milliseconds(5));
     }
   }
@@ -115,12 +105,8 @@ class RunningAgent : public ::testing::Test {
     until("the disk to be remounted", [&] { return disk_->set_read_only(read_only); });
   }
 
-  testing::TempFolder kubelet_;
-  std::unique_ptr<LoopDisk> disk_;
-  kube::FakeClock clock_;
   kube::Metrics metrics_;
   SharedClient client_;
-  testing::ScriptedProvider provider_{clock_};
   std::unique_ptr<NodeAgent> agent_;
 };
 

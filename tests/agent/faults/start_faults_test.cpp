@@ -7,31 +7,19 @@
 #include <string>
 
 #include "agent/caches/node_caches.hpp"
-#include "agent/node/node_agent.hpp"
 #include "agent/node/root_lock.hpp"
 #include "agent/toolchains/store.hpp"
-#include "tests/agent/csi/fakes.hpp"
-#include "tests/agent/faults/loop_disk.hpp"
+#include "tests/agent/faults/agent_disk.hpp"
 
 namespace gobuildenv::agent {
 namespace {
 
 namespace fs = std::filesystem;
 using ::testing::HasSubstr;
-using testing::LoopDisk;
 using testing::write_file;
 
-class StartFaults : public ::testing::Test {
+class StartFaults : public testing::AgentDisk {
  protected:
-  void SetUp() override {
-    std::string why;
-    disk_ = LoopDisk::make({}, why);
-    if (!disk_) GTEST_SKIP() << why;
-    fs::create_directories(root());
-    provider_.on_state = [](const ToolchainWant&) { return ToolchainState{}; };
-  }
-  [[nodiscard]] std::string root() const { return disk_->path("root"); }
-
   tl::expected<std::unique_ptr<NodeCaches>, std::string> open_caches() {
     NodeCachesOptions options;
     options.root = root();
@@ -44,12 +32,8 @@ class StartFaults : public ::testing::Test {
     if (!lock) return "lock: " + lock.error();
     if (auto store = ToolchainStore::open(root()); !store) return "store: " + store.error().message;
     kube::Metrics metrics;
-    NodeAgentOptions options;
-    options.root = root();
-    options.kubelet_dir = kubelet_.path();
-    options.node_name = "node-1";
-    auto agent = NodeAgent::open(std::move(options),
-                                 {provider_, clock_, metrics, kube::make_random(), nullptr, {}});
+    auto agent =
+        NodeAgent::open(options(), {provider_, clock_, metrics, kube::make_random(), nullptr, {}});
     if (!agent) return "agent: " + agent.error();
     if (auto caches = open_caches(); !caches) return "caches: " + caches.error();
     if (auto started = (*agent)->start(); !started) return "start: " + started.error();
@@ -58,11 +42,7 @@ class StartFaults : public ::testing::Test {
     return {};
   }
 
-  testing::TempFolder kubelet_;
-  std::unique_ptr<LoopDisk> disk_;
   kube::RealClock clock_;
-  kube::FakeClock never_;
-  testing::ScriptedProvider provider_{never_};
 };
 
 TEST_F(StartFaults, AReadOnlyDiskIsNoReasonNotToStart) {
