@@ -7,12 +7,17 @@
 #include <sys/wait.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <csignal>
 #include <ctime>
 #include <map>
 #include <new>
 #include <random>
+#include <set>
+#include <string>
+#include <string_view>
+#include <utility>
 
 #include "agent/collector/trash_emptier.hpp"
 #include "tests/agent/collector/node_root.hpp"
@@ -30,6 +35,7 @@ using testing::kBuilds;
 using testing::kModules;
 using testing::kToolchain;
 using testing::NodeRoot;
+using testing::open_collector;
 using testing::TempFolder;
 using testing::TestClock;
 using testing::write_file;
@@ -43,11 +49,8 @@ class Collecting : public ::testing::Test {
     root_.fill();  // build entries as they are stamped in between
   }
   static FixedRoots all_rooted() { return FixedRoots({Root{"", "everything"}}); }
-  Collector open(StepHook hook = {}) {
-    return Collector::open({.root = root_.path(),
-                            .clock = [this] { return clock_.read(); },
-                            .hook = std::move(hook)})
-        .value();
+  Collector open(StepHook hook = {}) const {
+    return open_collector(root_.path(), clock_, std::move(hook)).value();
   }
   std::map<std::string, std::string> listing() const {
     std::map<std::string, std::string> out;
@@ -198,21 +201,38 @@ TEST_F(Collecting, ARootThatIsNotThere) {
             std::string::npos);
 }
 
-/// Collects and empties in a child, which dies at step `at` or when it is killed.
-[[noreturn]] void collect_in_child(const std::function<Collector(StepHook)>& open,
-                                   const std::string& root, int at) {
-  int steps = 0;
-  const StepHook hook = [&](std::string_view) {
-    if (++steps == at) ::raise(SIGKILL);
-  };
+/// Collects and empties in a child.
+[[noreturn]] void collect_in_child(const std::string& root, const TestClock& clock,
+                                   const StepHook& hook) {
   FixedRoots roots;
   roots.held = {{std::string(kModules) + "/keep.example/k@v1.0.0", "a lease"}};
-  const auto report = open(hook).run(roots, everything_goes());
+  const auto report = open_collector(root, clock, hook)->run(roots, everything_goes());
   std::atomic<bool> stop = false;
   const auto trash = Trash::open(testing::open_path(root));
   static_cast<void>(empty_trash(*trash, {}, stop, hook));
   ::_exit(report.has_value() && report->failures == 0 ? 0 : 1);
 }
+
+/// Memory that children write to as well.
+template <class T>
+class Shared {
+ public:
+  Shared()
+      : page_(
+            ::mmap(nullptr, sizeof(T), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0)) {
+    if (page_ == MAP_FAILED) throw std::bad_alloc();
+    value_ = new (page_) T{};
+  }
+  ~Shared() { ::munmap(page_, sizeof(T)); }
+  Shared(const Shared&) = delete;
+  Shared& operator=(const Shared&) = delete;
+  T& operator*() const { return *value_; }
+  T* operator->() const { return value_; }
+
+ private:
+  void* page_;
+  T* value_ = nullptr;
+};
 
 /// Says no at the last moment, as the registry does when a volume was published meanwhile.
 struct LateUse final : RootSource {
@@ -339,26 +359,41 @@ TEST_F(Collecting, CachesOfAnEnvironmentAreNoUnit) {
   EXPECT_TRUE(exists(root_.at(kModules) + "/cache/download/example.com/a/@v/v1.0.0.lock"));
 }
 
+/// At every step of a run, and at every fortieth entry of the trash, which are alike.
 TEST_F(Collecting, KilledAtEveryStep) {
-  int at = 1;
-  for (; at < 2000; ++at) {
+  constexpr int kMostTurns = 400;
+  const Shared<std::array<char, 32>> last;
+  std::set<std::string> died_at;
+  bool finished = false;
+  for (int at = 1; !finished && at < kMostTurns; ++at) {
     root_.fill();
     const pid_t child = ::fork();
     if (child == 0) {
-      collect_in_child([this](StepHook hook) { return open(std::move(hook)); }, root_.path(), at);
+      int left = at;
+      int entries = 0;
+      collect_in_child(root_.path(), clock_, [&](std::string_view step) {
+        if (step == "entry" && entries++ % 40 != 0) return;
+        if (--left > 0) return;
+        last->fill('\0');
+        step.copy(last->data(), last->size() - 1);
+        ::raise(SIGKILL);
+      });
     }
     int status = 0;
     ASSERT_EQ(::waitpid(child, &status, 0), child);
     expect_sound(root_);
-    if (WIFEXITED(status)) {
+    finished = WIFEXITED(status);
+    if (finished) {
       ASSERT_EQ(WEXITSTATUS(status), 0);
-      break;
+    } else {
+      died_at.insert(last->data());
     }
-    // Removing the trash's entries is one step each; most of them are alike.
-    if (at > 80) at += 40;
   }
-  EXPECT_GT(at, 60);
-  EXPECT_LT(at, 2000);
+  EXPECT_TRUE(finished);
+  EXPECT_EQ(died_at, (std::set<std::string>{"ages-saved", "build-action", "build-actions-done",
+                                            "build-output", "entry", "file-renamed", "file-written",
+                                            "folder-renamed", "module-done", "module-partial",
+                                            "module-renamed", "module-zip", "module-ziphash"}));
   EXPECT_TRUE(fs::is_empty(root_.at("trash")));
 }
 
@@ -367,23 +402,20 @@ TEST_F(Collecting, KilledAtRandomTimes) {
   constexpr int kKills = 250;
   constexpr int kMostTurns = 20 * kKills;
   // Written by the child when it begins: how long a fork takes says nothing about the work.
-  void* page = ::mmap(nullptr, sizeof(std::atomic<bool>), PROT_READ | PROT_WRITE,
-                      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-  ASSERT_NE(page, MAP_FAILED);
-  auto& begun = *new (page) std::atomic<bool>(false);
+  const Shared<std::atomic<bool>> begun;
   std::mt19937 random(20);
   int killed = 0;
   std::int64_t whole = 6000;  // microseconds a run needs that nobody kills, about
   bool finished = true;
   for (int turn = 0; killed < kKills && turn < kMostTurns && !HasFailure(); ++turn) {
     if (finished) root_.fill();
-    begun = false;
+    *begun = false;
     const pid_t child = ::fork();
     if (child == 0) {
-      begun = true;
-      collect_in_child([this](StepHook hook) { return open(std::move(hook)); }, root_.path(), 0);
+      *begun = true;
+      collect_in_child(root_.path(), clock_, {});
     }
-    while (!begun) ::usleep(50);
+    while (!*begun) ::usleep(50);
     ::usleep(static_cast<useconds_t>(random() % static_cast<std::uint64_t>(whole)));
     ::kill(child, SIGKILL);
     int status = 0;
@@ -396,7 +428,6 @@ TEST_F(Collecting, KilledAtRandomTimes) {
     whole = std::clamp<std::int64_t>(finished ? whole * 9 / 10 : whole * 21 / 20, 500, 200'000);
     expect_sound(root_);
   }
-  ::munmap(page, sizeof(std::atomic<bool>));
   EXPECT_EQ(killed, kKills) << "the others found nothing left to do";
 }
 
@@ -422,9 +453,7 @@ TEST_F(Collecting, AFullDiskIsWhereItIsNeeded) {
     fs::create_directory(place);
     if (::mount("none", place.c_str(), "tmpfs", 0, "size=2m,nr_inodes=700") != 0) return 77;
     const NodeRoot root(place);
-    Collector collector =
-        Collector::open({.root = place, .clock = [this] { return clock_.read(); }, .hook = {}})
-            .value();
+    Collector collector = open_collector(place, clock_).value();
     if (!collector.run(all_rooted(), everything_goes())) return 2;
     clock_.pass(hours(10));
     for (int i = 0; i < 2000; ++i) {  // until neither a block nor an inode is left

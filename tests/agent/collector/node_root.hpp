@@ -41,6 +41,14 @@ struct TestClock {
   }
 };
 
+/// As an agent that starts now opens it.
+inline tl::expected<Collector, std::string> open_collector(const std::string& root,
+                                                           const TestClock& clock,
+                                                           StepHook hook = {}) {
+  return Collector::open(
+      {.root = root, .clock = [&clock] { return clock.read(); }, .hook = std::move(hook)});
+}
+
 inline Limits everything_goes() {
   Limits limits;
   limits.node.unused_for = seconds(0);

@@ -46,11 +46,7 @@ class SharedLayers : public ::testing::Test {
     fs::copy(at(from), at(to), fs::copy_options::recursive | fs::copy_options::create_hard_links);
   }
   RunReport run(std::vector<Root> roots) {
-    if (!collector_) {
-      collector_.emplace(
-          Collector::open({.root = folder_.path(), .clock = [this] { return clock_.read(); }})
-              .value());
-    }
+    if (!collector_) collector_.emplace(testing::open_collector(folder_.path(), clock_).value());
     auto report = collector_->run(FixedRoots(std::move(roots)), limits_);
     EXPECT_TRUE(report.has_value());
     return report ? *std::move(report) : RunReport();

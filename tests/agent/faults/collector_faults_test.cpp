@@ -42,9 +42,7 @@ class CollectorFaults : public ::testing::Test {
   /// A run as of an agent that starts now; only one module is in use.
   tl::expected<RunReport, std::string> run(StepHook hook = {},
                                            const FixedRoots& roots = FixedRoots({{kKept, "x"}})) {
-    auto collector = Collector::open({.root = root_->path(),
-                                      .clock = [this] { return clock_.read(); },
-                                      .hook = std::move(hook)});
+    auto collector = testing::open_collector(root_->path(), clock_, std::move(hook));
     if (!collector) return tl::unexpected(collector.error());
     return collector->run(roots, everything_goes());
   }
