@@ -11,7 +11,7 @@ import harness
 from clusterlib import images, versions
 from harness import wait_for
 
-SECONDS = 130
+SECONDS = 260
 NEW, OLD = "1.22.3", "1.21.6"
 AGE = 8  # seconds
 # Starts the toolchain's programs again and again, and says when one cannot be had.
@@ -28,6 +28,14 @@ while :; do
   sleep 1
 done
 """
+
+
+def table(text):
+    """What kubectl prints, as a dict for each line; columns begin where their titles do."""
+    header, *lines = text.splitlines()
+    starts = [found.start() for found in re.finditer(r"\S+", header)]
+    spans = list(zip(header.split(), starts, [*starts[1:], None]))
+    return [{title: line[begin:end].strip() for title, begin, end in spans} for line in lines]
 
 
 class Collector(harness.Case):
@@ -82,6 +90,22 @@ class Collector(harness.Case):
     def there(self, version):
         return [p for p in self.root.glob(f"toolchains/go{version}.*/*/goroot/bin/go")]
 
+    def shown(self, wanted):
+        """Waits until `kubectl get gonodecaches` shows these toolchains and no other, each ready
+        and in use by that many volumes; gives the row. Use alone is told within minutes."""
+        def told():
+            (row,) = table(self.cluster.kubectl("get", "gonodecaches").stdout)
+            (cache,) = self.cluster.get("gonodecaches")["items"]
+            toolchains = cache["status"].get("toolchains", [])
+            if ({t["version"]: t.get("volumes", 0) for t in toolchains} == wanted
+                    and all(t["state"] == "Ready" for t in toolchains)
+                    and row["TOOLCHAINS"] == ", ".join(sorted(wanted))):
+                return row
+            raise harness.Failure(f"{row} {toolchains}")
+        row = wait_for(f"kubectl get gonodecaches to show {wanted}", 180, told)
+        print(f"kubectl get gonodecaches: {row}", flush=True)
+        return row
+
     def explain(self):
         """What `gobuildenv gc --dry-run` says on the node, by version."""
         done = subprocess.run([harness.binary(), "gc", "--dry-run", "--root", self.root, "-o",
@@ -98,6 +122,7 @@ class Collector(harness.Case):
             self.declare(environment, version)
         # Declared and not used: the environments alone keep them, beyond their age.
         wait_for("both toolchains", 120, lambda: self.there(NEW) and self.there(OLD))
+        self.shown({OLD: 0, NEW: 0})
         time.sleep(AGE + 4)
         self.assertTrue(self.there(NEW) and self.there(OLD))
         said = self.explain()
@@ -108,12 +133,14 @@ class Collector(harness.Case):
             self.create(pod, environment)
         for pod in ("new", "old"):
             wait_for(f"pod {pod} to build", 120, lambda p=pod: self.turns(p) > 0)
+        self.shown({OLD: 1, NEW: 1})
         runs = self.agent.metric("gobuildenv_collector_runs_total")
         self.delete("gobuildenv", "go122", "go121")
         time.sleep(2 * AGE + 4)
         for pod in ("new", "old"):
             self.wait_for_turns(pod, 3)
         self.assertTrue(self.there(NEW) and self.there(OLD))
+        self.shown({OLD: 1, NEW: 1})
         self.assertGreater(self.agent.metric("gobuildenv_collector_runs_total"), runs + AGE)
         self.assertNotIn("unit collected kind=toolchain", self.agent.log())
         for version, pod in ((NEW, "new"), (OLD, "old")):
@@ -125,9 +152,14 @@ class Collector(harness.Case):
         wait_for("1.21.6 to be collected", 90, lambda: not self.there(OLD))
         self.wait_for_turns("new", 3)
         self.assertTrue(self.there(NEW))
+        row = self.shown({NEW: 1})
+        self.assertRegex(row["COLLECTED"], r"^\d")
         self.delete("pod", "new")
         wait_for("1.22.3 to be collected", 90, lambda: not self.there(NEW))
         wait_for("the trash to be emptied", 90, lambda: not list((self.root / "trash").iterdir()))
+
+        row = self.shown({})
+        self.assertRegex(row["RECLAIMED"], r"^\d+Mi$")
 
         log = self.agent.log()
         for version in (NEW, OLD):
@@ -144,6 +176,7 @@ class Collector(harness.Case):
         self.declare("go121", OLD)
         self.create("again", "go121")
         wait_for("the pod to build", 120, lambda: self.turns("again") > 0)
+        self.shown({OLD: 1})
 
 
 if __name__ == "__main__":
