@@ -129,25 +129,20 @@ func closedLoop(conns []*connection, n int, one func(**connection)) []float64 {
 	return lat
 }
 
-// openLoop sends n reviews at fixed intervals and gives the times from scheduled arrival to answer in ms.
+// openLoop sends n reviews at fixed intervals and gives the times from scheduled arrival to answer in ms. The
+// connections take turns, and each waits for its own arrivals: handing them from one goroutine to another would
+// put the client's wake-ups into every latency.
 func openLoop(conns []*connection, n int, rate float64, one func(**connection)) []float64 {
 	lat := make([]float64, n)
-	arrivals := make(chan int, n)
 	start := time.Now().Add(50 * time.Millisecond)
 	at := func(k int) time.Time { return start.Add(time.Duration(float64(k) / rate * float64(time.Second))) }
-	go func() {
-		defer close(arrivals)
-		for k := range n {
-			sleepUntil(at(k))
-			arrivals <- k
-		}
-	}()
 	var wg sync.WaitGroup
 	for i := range conns {
 		wg.Add(1)
 		go func() {
 			defer wg.Done()
-			for k := range arrivals {
+			for k := i; k < n; k += len(conns) {
+				sleepUntil(at(k))
 				one(&conns[i])
 				lat[k] = ms(time.Since(at(k)))
 			}
@@ -157,10 +152,14 @@ func openLoop(conns []*connection, n int, rate float64, one func(**connection)) 
 	return lat
 }
 
-// sleepUntil sleeps in the kernel: the runtime's timers are rounded up to a millisecond when it is idle.
+// sleepUntil sleeps in the kernel, to the microsecond: the runtime's timers are rounded up to a millisecond when it
+// is idle, and the kernel's own to 50 µs unless a thread says otherwise.
 func sleepUntil(t time.Time) {
 	for d := time.Until(t); d > 0; d = time.Until(t) {
+		_, _, _ = syscall.RawSyscall(syscall.SYS_PRCTL, prSetTimerSlack, 1, 0)
 		ts := syscall.NsecToTimespec(d.Nanoseconds())
 		_ = syscall.Nanosleep(&ts, nil)
 	}
 }
+
+const prSetTimerSlack = 29 // prctl(2); the value that follows is in nanoseconds
