@@ -89,7 +89,8 @@ class Program:
         """Seconds from exec to the last moment it used more than 10 % of a core.
 
         Judged from outside, so equal for any language: sampled every 50 ms over a sliding 200 ms;
-        it is quiet once it has been below for `hold` seconds.
+        the moment is the last in such a window in which it ran at all, not the window's end. It is
+        quiet once it has been below for `hold` seconds.
         """
         last, samples = time.monotonic(), [(time.monotonic(), cpu(self.pid))]
         while time.monotonic() - self.started < limit:
@@ -97,7 +98,7 @@ class Program:
             self.check()
             samples = [*samples[-4:], (time.monotonic(), cpu(self.pid))]
             if samples[-1][1] - samples[0][1] > 0.02:
-                last = samples[-1][0]
+                last = max(b[0] for a, b in zip(samples, samples[1:]) if b[1] > a[1])
             if time.monotonic() - last > hold:
                 return round(last - self.started, 3)
         raise Broken(f"{self.name} was still busy {limit:.0f} s after its start; see {self.log}")
