@@ -16,16 +16,9 @@ SQLITE_VERSION = "v1.14.22"
 class Builds(ImageBuilds):
     @classmethod
     def setUpClass(cls):
-        try:
-            cls.cluster = cls.enterClassContext(harness.Cluster("builds"))
-        except harness.CannotRunContainers:
-            raise unittest.SkipTest("this machine cannot run containers") from None
-        cls.api = cls.cluster.api
-        cls.proxy = cls.cluster.proxy(f"{SQLITE}@{SQLITE_VERSION}")
-        cls.cluster.load_image("conda-go")
+        cls.start("builds", f"{SQLITE}@{SQLITE_VERSION}")
         cls.operator = harness.InCluster(cls.cluster, cls.proxy)
         cls.operators = (cls.operator,)
-        cls.cluster.namespace("ci")
 
     def test_1_compiler_of_conda_is_absent(self):
         self.environment("absent-compiler")

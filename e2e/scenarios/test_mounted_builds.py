@@ -15,19 +15,12 @@ WITHOUT_CGO = "export CGO_ENABLED=0\n"
 class MountedBuilds(ImageBuilds):
     @classmethod
     def setUpClass(cls):
-        try:
-            cls.cluster = cls.enterClassContext(harness.Cluster("mounted-builds"))
-        except harness.CannotRunContainers:
-            raise unittest.SkipTest("this machine cannot run containers") from None
-        cls.api = cls.cluster.api
-        cls.proxy = cls.cluster.proxy(*map(versions.toolchain_module, (OLD, OLDEST)))
-        cls.cluster.load_image("conda-go")
+        cls.start("mounted-builds", *map(versions.toolchain_module, (OLD, OLDEST)))
         cls.agent = harness.Agent(cls.cluster)
         cls.operator = harness.InCluster(cls.cluster, cls.proxy, values=(
             *cls.agent.values, "agent.volumeWaitSeconds=60"))
         cls.operators = (cls.operator, cls.agent)
         cls.agent.wait_ready()
-        cls.cluster.namespace("ci")
 
     def mounted(self, name, version=NEW, **spec):
         self.environment(name, toolchain={"version": version, "delivery": "Volume"}, **spec)

@@ -9,7 +9,6 @@ from harness import wait_for
 
 SECONDS = 120
 SYSTEM = harness.SYSTEM_NAMESPACE
-AGENT = "daemonset/gobuildenv-agent"
 DRIVER = "gobuildenv.dev"
 
 
@@ -22,19 +21,15 @@ class Uninstall(harness.Case):
         self.api = self.cluster.api
         proxy = self.cluster.proxy()
         self.cluster.load_image("conda-go")
-        self.root = self.cluster.folder / "agent-root"
+        self.agent = harness.Agent(self.cluster)
         self.release = harness.ByHelm(self.cluster, proxy, values=(
-            "agent.enabled=true", f"agent.root={self.root}", "agent.log.format=text",
-            "uninstall.waitSeconds=1"))
-        self.operators = (self.release,)
-        self.wait_for_agent()
+            *self.agent.values, "agent.log.format=text", "uninstall.waitSeconds=1"))
+        self.operators = (self.release, self.agent)
+        self.agent.wait_ready()
         self.cluster.namespace("ci")
         self.api.apply_environment("ci", "go122", toolchain={"version": "1.22.3", "delivery": "Volume"},
                                    conda={"prefix": "/opt/conda"})
         self.api.ready("ci", "go122", 60)
-
-    def wait_for_agent(self):
-        self.cluster.kubectl("-n", SYSTEM, "rollout", "status", AGENT, "--timeout=120s", timeout=150)
 
     def create(self, name):
         """A pod that stays; the names of its volumes' drivers."""
@@ -71,7 +66,7 @@ class Uninstall(harness.Case):
         return [name for name in found if "gobuildenv" in name]
 
     def records(self):
-        return list((self.root / "volumes").glob("*.json"))
+        return list((self.agent.root / "volumes").glob("*.json"))
 
     def test_in_order(self):
         """Refused while a pod holds a volume, with injection stopped; done once it has ended."""
@@ -82,7 +77,7 @@ class Uninstall(harness.Case):
         self.assertIn("1 pod holds a volume of the node agent", said)
         self.assertIn("  ci/build, on node ", said)
         self.assertEqual(self.webhooks(), [])
-        self.assertEqual(len(self.there("-n", SYSTEM, AGENT, "deployment/gobuildenv")), 2)
+        self.assertEqual(len(self.there("-n", SYSTEM, self.agent.name, "deployment/gobuildenv")), 2)
         self.assertEqual(self.create("later"), set(), "nothing more is injected")
         self.assertIn("go1.22.3 ", self.go_version("build"))
 
@@ -98,7 +93,7 @@ class Uninstall(harness.Case):
         """Without the agent a pod runs on and cannot end; the release comes back, and it does."""
         self.create("build")
         self.release.helm("uninstall", "--no-hooks")
-        wait_for("the agent to end", 90, lambda: not self.there("-n", SYSTEM, AGENT) and not any(
+        wait_for("the agent to end", 90, lambda: not self.there("-n", SYSTEM, self.agent.name) and not any(
             "agent" in name for name in self.there("-n", SYSTEM, "pods")))
         self.cluster.kubectl("-n", "ci", "exec", "build", "--", "bash", "-c", "kill 1")
 
@@ -118,7 +113,7 @@ class Uninstall(harness.Case):
         self.assertEqual(len(self.records()), 1)
 
         self.release.install()
-        self.wait_for_agent()
+        self.agent.wait_ready()
         wait_for("the pod to end", 180, lambda: not self.pod("build"))
         wait_for("its use to be released", 30, lambda: not self.records())
 

@@ -3,10 +3,12 @@ message people know (a scenario whose "before" does not fail proves nothing), wi
 """
 
 import textwrap
+import unittest
 
 from clusterlib import images
 
 from .case import Case
+from .cluster import CannotRunContainers, Cluster
 from .tools import Failure, wait_for
 
 CONDA_CC = "x86_64-conda-linux-gnu-cc"
@@ -38,7 +40,19 @@ def module(go, *lines):
 
 
 class ImageBuilds(Case):
-    """Needs `api`, `cluster` and `proxy` of its class, and a namespace ci."""
+    """Its class starts the cluster and installs the release there."""
+
+    @classmethod
+    def start(cls, name, *modules):
+        """A cluster of that name with the image and a namespace ci, whose proxy has `modules`."""
+        try:
+            cls.cluster = cls.enterClassContext(Cluster(name))
+        except CannotRunContainers:
+            raise unittest.SkipTest("this machine cannot run containers") from None
+        cls.api = cls.cluster.api
+        cls.proxy = cls.cluster.proxy(*modules)
+        cls.cluster.load_image("conda-go")
+        cls.cluster.namespace("ci")
 
     def environment(self, name, version="1.22.3", **spec):
         """Declares it and waits until it is served."""
