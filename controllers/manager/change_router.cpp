@@ -26,6 +26,7 @@ ChangeRouter::ChangeRouter(Parts parts) : parts_(parts) {
   watched.config_maps.add_handler([this](const auto& change) { on_config_map(change); });
   watched.pods.add_handler([this](const auto& change) { on_pod(change); });
   watched.chosen_pods.add_handler([this](const auto& change) { on_pod(change); });
+  watched.namespaces.add_handler([this](const auto& change) { on_namespace(change); });
 }
 
 void ChangeRouter::begin() {
@@ -120,6 +121,19 @@ void ChangeRouter::on_pod(const Change<PodRecord>& change) {
     if (pod == nullptr || pod->environment->empty()) continue;
     parts_.environments.add_after({change.key.ns, *pod->environment}, kPodsSettle,
                                   kube::Priority::Low);
+  }
+}
+
+/// Where injection is disabled nobody misses anything, so the counts of the namespace's
+/// environments are others when that changes. Nothing else of a namespace concerns them.
+void ChangeRouter::on_namespace(const Change<NamespaceRecord>& change) {
+  const auto disabled = [](const auto& record) {
+    return record && record->injection == webhooks::NamespaceInjection::Disabled;
+  };
+  if (!begun() || disabled(change.old_value) == disabled(change.new_value)) return;
+  const auto all = [](const EnvironmentRecord&) { return true; };
+  for (const kube::ObjectKey& key : parts_.informers.environments.keys_where(all)) {
+    if (key.ns == change.key.name) parts_.environments.add(key, kube::Priority::Low);
   }
 }
 

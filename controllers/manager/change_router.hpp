@@ -42,6 +42,7 @@ class ChangeRouter {
   void on_deletion(const kube::Change<EnvironmentRecord>& change, bool news);
   void on_config_map(const kube::Change<ConfigMapRecord>& change);
   void on_pod(const kube::Change<PodRecord>& change);
+  void on_namespace(const kube::Change<NamespaceRecord>& change);
   [[nodiscard]] bool in_vain_for(const kube::ObjectKey& key, const PodRecord& pod) const;
 
   Parts parts_;

@@ -61,6 +61,23 @@ class World {
     page_released_.notify_all();
   }
 
+  /// MemoryClient::refuse, for writes through a WorldClient.
+  void refuse(std::function<std::optional<kube::Error>(const std::string& entry)> f) {
+    const std::scoped_lock lock(mutex_);
+    objects_.refuse = std::move(f);
+  }
+  /// Every watch gets a bookmark, as a real one does once a minute.
+  void bookmark() {
+    const std::scoped_lock lock(mutex_);
+    history_.push_back(
+        {version_,
+         "BOOKMARK",
+         {},
+         Json{{"metadata",
+               {{"resourceVersion", std::to_string(version_)}, {"creationTimestamp", nullptr}}}}});
+    wake_.notify_all();
+  }
+
   /// As somebody else's create (a new uid).
   void create(const std::string& plural, Json object) {
     const std::scoped_lock lock(mutex_);
@@ -167,10 +184,12 @@ class WorldStream final : public kube::ByteStream {
   bool next() {
     while (line_.empty() && at_ < world_.history_.size()) {
       const World::Happening& event = world_.history_[at_++];
-      if (event.version <= after_ || event.plural != plural_ ||
-          !asked_for(event.object, options_.ns, options_.label_selector, options_.field_selector)) {
-        continue;
-      }
+      const bool shown = event.type == "BOOKMARK"
+                             ? event.version >= after_
+                             : event.version > after_ && event.plural == plural_ &&
+                                   asked_for(event.object, options_.ns, options_.label_selector,
+                                             options_.field_selector);
+      if (!shown) continue;
       line_ = World::Json{{"type", event.type}, {"object", event.object}}.dump() + "\n";
     }
     return !line_.empty();
