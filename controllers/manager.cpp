@@ -159,6 +159,7 @@ struct Manager::Impl {
   }
 
   void start_workers() {
+    missed.lead(elector.led_until());
     const std::scoped_lock lock(mutex);
     if (!stopping) start_workers_locked();
   }

@@ -164,6 +164,7 @@ LeaderElector::Attempt LeaderElector::try_acquire_or_renew(Deadline deadline) {
     if (clock_.now() < observed_->changed + duration) return Attempt::NotHeld;
   }
 
+  if (!ours && !is_leader()) led_until_ = parse_rfc3339(text_of(spec, "renewTime"));
   // Before the request leaves: another replica cannot start its count earlier than this.
   const auto sent = clock_.now();
   const auto sent_boot = clock_.boot_time();

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 
@@ -58,6 +59,11 @@ class LeaderElector {
   /// counts from before the last successful renewal was *sent*, by CLOCK_MONOTONIC and by
   /// CLOCK_BOOTTIME (the machine may have slept). Thread-safe, two clock reads.
   [[nodiscard]] bool is_leader() const noexcept;
+  /// When whoever led before us last renewed or gave the Lease back, by his wall clock; none where
+  /// there was no Lease. For on_started and later.
+  [[nodiscard]] std::optional<std::chrono::system_clock::time_point> led_until() const {
+    return led_until_;
+  }
   /// is_leader() as the client's write fence; the elector outlives it.
   [[nodiscard]] WriteFence fence() const {
     return [this] { return is_leader(); };
@@ -87,6 +93,7 @@ class LeaderElector {
 
   std::unique_ptr<Record> observed_;  ///< used by the elector's thread only
   std::string reported_leader_;
+  std::optional<std::chrono::system_clock::time_point> led_until_;
   std::atomic<Clock::Duration::rep> valid_until_;       ///< monotonic, since its epoch
   std::atomic<Clock::Duration::rep> valid_until_boot_;  ///< since boot
   StopSignal stop_;

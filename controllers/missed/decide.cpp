@@ -15,7 +15,7 @@ std::optional<EventNote> decide_missed(const MissedFacts& facts) {
                     "{} in vain: create the environment and then the pod anew",
                     facts.environment, facts.revision)};
   }
-  if (facts.answered || facts.injection_disabled || facts.age > kNewsAge) return std::nullopt;
+  if (facts.answered || facts.injection_disabled || facts.old_news) return std::nullopt;
   if (!facts.environment_exists) {
     return EventNote{
         true, "EnvironmentNotFound",

@@ -20,11 +20,8 @@ struct MissedFacts {
   bool injection_disabled = false;  ///< its namespace is left alone on purpose
   bool environment_exists = false;
   bool environment_served = false;  ///< it has a revision that serves
-  std::int64_t age = 0;             ///< seconds since the pod was created
+  bool old_news = false;            ///< created when a leader looked, who has told of it
 };
-
-/// Pods that missed their environment longer ago are old news (a restart of ours, mostly).
-inline constexpr std::int64_t kNewsAge = 600;
 
 /// The Event to leave on the pod, if any. Pure.
 std::optional<EventNote> decide_missed(const MissedFacts& facts);

@@ -9,6 +9,14 @@
 namespace gobuildenv::controllers {
 namespace {
 
+/// How long before the end of another's lead, or before our start where nobody led, pods are told
+/// of. Longer than a leader's report takes (five pods a second) and clocks differ.
+constexpr std::int64_t kNewsAge = 600;
+
+std::int64_t unix_seconds(std::chrono::system_clock::time_point time) {
+  return std::chrono::duration_cast<std::chrono::seconds>(time.time_since_epoch()).count();
+}
+
 bool went_without(const PodRecord* pod) {
   return pod != nullptr && !pod->finished && !pod->revision && !pod->answered;
 }
@@ -26,9 +34,18 @@ MissedPods::MissedPods(Caches caches, kube::EventRecorder& events, kube::Clock& 
       clock_(clock),
       metrics_(metrics),
       options_(std::move(options)),
+      news_since_(now() - kNewsAge),
       tokens_(options_.burst),
       refilled_(clock.now()) {
   if (metrics_ != nullptr) collector_ = metrics_->add_collector([this] { publish(); });
+}
+
+std::int64_t MissedPods::now() const { return unix_seconds(clock_.wall_now()); }
+
+void MissedPods::lead(std::optional<std::chrono::system_clock::time_point> led_until) {
+  const std::int64_t until = led_until ? std::min(unix_seconds(*led_until), now()) : now();
+  const std::scoped_lock lock(mutex_);
+  news_since_ = until - kNewsAge;
 }
 
 void MissedPods::publish() {
@@ -80,16 +97,18 @@ kube::ReconcileResult MissedPods::reconcile(const kube::ObjectKey& key) {
   const auto environment = caches_.environments.get({key.ns, facts.environment});
   facts.environment_exists = environment != nullptr;
   facts.environment_served = environment && !environment->current.empty();
-  facts.age = std::chrono::duration_cast<std::chrono::seconds>(clock_.wall_now().time_since_epoch())
-                  .count() -
-              asking.created;
+  {
+    const std::scoped_lock lock(mutex_);
+    facts.old_news = asking.created < news_since_;
+  }
   const auto note = decide_missed(facts);
   if (!note) return kube::ReconcileResult::done();
   {
     const std::scoped_lock lock(mutex_);
     std::string& reported = reported_[key];
     if (reported == pod->meta.uid) return kube::ReconcileResult::done();
-    if (!take_token()) return kube::ReconcileResult::requeue_after(std::chrono::seconds(1));
+    const kube::Clock::Duration wait = turn();
+    if (wait > kube::Clock::Duration::zero()) return kube::ReconcileResult::requeue_after(wait);
     reported = pod->meta.uid;
   }
   record(events_, kPodType, key, pod->meta.uid, *note);
@@ -120,14 +139,19 @@ std::vector<kube::ObjectKey> MissedPods::stranded() {
   return out;
 }
 
-bool MissedPods::take_token() {
+kube::Clock::Duration MissedPods::turn() {
   const kube::Clock::TimePoint now = clock_.now();
   const double passed = std::chrono::duration<double>(now - refilled_).count();
   refilled_ = now;
   tokens_ = std::min(options_.burst, tokens_ + passed * options_.events_per_second);
-  if (tokens_ < 1) return false;
-  tokens_ -= 1;
-  return true;
+  constexpr double kWhole = 1 - 1e-6;  // sums of parts fall short of it
+  if (tokens_ >= kWhole) {
+    tokens_ -= 1;
+    return {};
+  }
+  const std::chrono::duration<double> each(1 / options_.events_per_second);
+  last_turn_ = std::max(last_turn_, now) + std::chrono::ceil<kube::Clock::Duration>(each);
+  return last_turn_ - now;
 }
 
 }  // namespace gobuildenv::controllers

@@ -1,8 +1,11 @@
 #pragma once
 
+#include <chrono>
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <string>
 #include <unordered_map>
@@ -18,6 +21,10 @@ namespace gobuildenv::controllers {
 
 /// Reports each missed pod once, by an Event on it, and counts by namespace who got an environment
 /// and who went without. Keys are pods. Thread-safe.
+///
+/// Nothing is written to remember what was told: within one process `reported_` does, and between
+/// two the Lease says until when another led. Pods that came after that are news, whatever their
+/// age; of the kNewsAge seconds before, some may be told of twice, as he may not have got to them.
 class MissedPods {
  public:
   struct Options {
@@ -28,6 +35,10 @@ class MissedPods {
   /// All references outlive it; `metrics` may be null.
   MissedPods(Caches caches, kube::EventRecorder& events, kube::Clock& clock, kube::Metrics* metrics,
              Options options);
+
+  /// This process leads; `led_until` is when another last did, if that is known. Without this call
+  /// nobody led before its construction.
+  void lead(std::optional<std::chrono::system_clock::time_point> led_until);
 
   /// Handler of both pod informers. True when the pod is to be looked at by reconcile().
   bool observe(const kube::Change<PodRecord>& change);
@@ -41,8 +52,11 @@ class MissedPods {
   [[nodiscard]] std::vector<kube::ObjectKey> stranded();
 
  private:
-  bool take_token();
+  /// Zero: this pod can be told of now. Otherwise how long it waits, one after the other. With the
+  /// lock held.
+  kube::Clock::Duration turn();
   void publish();
+  [[nodiscard]] std::int64_t now() const;  ///< seconds of the Unix epoch
 
   Caches caches_;
   kube::EventRecorder& events_;
@@ -52,6 +66,7 @@ class MissedPods {
 
   std::mutex mutex_;
   std::unordered_map<kube::ObjectKey, std::string, kube::ObjectKeyHash> reported_;  ///< uids
+  std::int64_t news_since_;  ///< pods created earlier are old news; seconds of the Unix epoch
   struct Counts {
     int injected = 0;
     int missed = 0;
@@ -60,6 +75,7 @@ class MissedPods {
   std::set<kube::ObjectKey> gone_;        ///< environments, for stranded()
   double tokens_;
   kube::Clock::TimePoint refilled_;
+  kube::Clock::TimePoint last_turn_;  ///< of those that wait
   kube::Metrics::Registration collector_;
 };
 

@@ -1,9 +1,11 @@
-// What a manager does when there is nothing to do: as hours go by, and when a namespace changes.
+// What a manager does when there is nothing to do: as hours go by, when a namespace changes, and
+// after a time without a leader.
 #include <atomic>
 #include <sstream>
 
 #include "controllers/manager.hpp"
 #include "crds/time.hpp"
+#include "kube/rfc3339.hpp"
 #include "manager_fixture.hpp"
 
 namespace gobuildenv::controllers {
@@ -177,6 +179,39 @@ TEST_F(SteadyManager, CountsFollowTheInjectionOfANamespace) {
   EXPECT_TRUE(missed(0));
   world_.remove("namespaces", "ns");  // or its label: the watch shows the same
   EXPECT_TRUE(missed(1));
+}
+
+TEST_F(SteadyManager, PodsThatMissedWhileNobodyLedAreToldOnce) {
+  options_.leader_election = true;
+  world_.create("leases",
+                {{"metadata", {{"name", options_.lease_name}, {"namespace", "system"}}},
+                 {"spec",
+                  {{"holderIdentity", ""},
+                   {"leaseDurationSeconds", 1},
+                   {"renewTime", kube::format_micro_time(clock_.wall_now() - hours(3))}}}});
+  create_environment("app");
+  create_asking("told-of", "app", hours(4));
+  create_asking("in-the-gap", "app", hours(1));
+  start();
+  ASSERT_TRUE(eventually([&] { return runs("missed-pods") >= 2; }));
+  ASSERT_TRUE(eventually([&] { return !events().empty(); }));
+  ASSERT_EQ(events().size(), 1u);
+  EXPECT_NE(events()[0].find(" in-the-gap "), std::string::npos) << events()[0];
+  stop();
+
+  const double before = runs("missed-pods");
+  clock_.advance(std::chrono::minutes(1));
+  options_.identity = "next";
+  manager_ = std::make_unique<Manager>(options_,
+                                       ManagerEdges{[this](kube::WriteFence fence) {
+                                                      return std::make_unique<testing::WorldClient>(
+                                                          world_, std::move(fence));
+                                                    },
+                                                    clock_, metrics_, kube::make_random()});
+  manager_->start();
+  ASSERT_TRUE(eventually([&] { return runs("missed-pods") >= before + 2; }));
+  stop();
+  EXPECT_EQ(events().size(), 1u);
 }
 
 }  // namespace

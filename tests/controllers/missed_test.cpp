@@ -33,13 +33,13 @@ TEST(Missed, TellsWhatHappened) {
       {"finished", [](MissedFacts& f) { f.finished = true; }, ""},
       {"left alone by admission", [](MissedFacts& f) { f.answered = true; }, ""},
       {"disabled namespace", [](MissedFacts& f) { f.injection_disabled = true; }, ""},
-      {"old news", [](MissedFacts& f) { f.age = kNewsAge + 1; }, ""},
+      {"old news", [](MissedFacts& f) { f.old_news = true; }, ""},
       {"got it", got, ""},
       {"got it and the environment is gone",
        [&](MissedFacts& f) {
          got(f);
          f.environment_exists = false;
-         f.age = 100000;
+         f.old_news = true;
        },
        "EnvironmentDeleted"},
       {"runs on without the environment",

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "caches.hpp"
+#include "crds/time.hpp"
 #include "goenv/names.hpp"
 #include "memory_client.hpp"
 
@@ -50,18 +51,11 @@ class Reporter : public ::testing::Test {
     out["metadata"]["annotations"][std::string(goenv::kEnvironmentAnnotation)] = environment;
     return out;
   }
-  /// A new object, with a uid of its own, created just now.
-  void show(kube::Informer<PodRecord>& informer, json object) {
-    object["metadata"]["creationTimestamp"] = now();
+  /// A new object, with a uid of its own, created so long ago.
+  void show(kube::Informer<PodRecord>& informer, json object, seconds age = seconds(0)) {
+    const auto now = std::chrono::duration_cast<seconds>(clock_.wall_now().time_since_epoch());
+    object["metadata"]["creationTimestamp"] = crds::format_time((now - age).count());
     informer.observe_write(client_.put("pods", std::move(object)));
-  }
-  std::string now() const {
-    const std::time_t time = std::chrono::system_clock::to_time_t(clock_.wall_now());
-    std::tm parts{};
-    gmtime_r(&time, &parts);
-    char text[32];
-    std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
-    return text;
   }
   ResultKind reconcile(const std::string& name, const std::string& ns = "ns") {
     return missed_.reconcile({ns, name}).kind;
@@ -117,6 +111,59 @@ TEST_F(Reporter, TellsNoFasterThanItsRate) {
   clock_.advance(seconds(1));
   EXPECT_EQ(reconcile("d"), ResultKind::Done);
   EXPECT_EQ(events_.events.size(), 4u);
+}
+
+TEST_F(Reporter, ManyWaitForTheirTurnAndAreLookedAtOnceEach) {
+  std::vector<std::string> names;
+  for (int i = 0; i < 20; ++i) {
+    names.push_back("p" + std::to_string(i));
+    show(pods_, pod(names.back()));
+  }
+  int looks = 0;
+  std::vector<std::pair<kube::Clock::TimePoint, std::string>> due;
+  for (const std::string& name : names) due.emplace_back(clock_.now(), name);
+  while (!due.empty()) {
+    const auto first = std::min_element(due.begin(), due.end());
+    if (first->first > clock_.now()) clock_.advance(first->first - clock_.now());
+    const std::string name = first->second;
+    due.erase(first);
+    ++looks;
+    const auto result = missed_.reconcile({"ns", name});
+    if (result.kind != ResultKind::Done) due.emplace_back(clock_.now() + result.after, name);
+  }
+  EXPECT_EQ(events_.events.size(), names.size());
+  EXPECT_EQ(looks, 2 + 2 * 18) << "two at once, the others when their turn has come";
+}
+
+TEST_F(Reporter, TellsOfWhatCameWhileNobodyLed) {
+  using std::chrono::hours;
+  using std::chrono::minutes;
+  struct Case {
+    const char* name;
+    std::optional<seconds> led_until;  ///< ago
+    seconds age;
+    bool told;
+  };
+  const std::vector<Case> cases{
+      {"nobody ever led, just missed", std::nullopt, minutes(9), true},
+      {"nobody ever led, long ago", std::nullopt, minutes(11), false},
+      {"a restart", seconds(5), hours(2), false},
+      {"a restart, and he may not have got to it", seconds(5), minutes(9), true},
+      {"a gap", hours(3), hours(2), true},
+      {"before the gap", hours(3), hours(4), false},
+      {"his clock is ahead", -hours(1), minutes(9), true},
+      {"his clock is ahead, long ago", -hours(1), minutes(11), false},
+  };
+  for (const Case& test : cases) {
+    clock_.advance(minutes(1));
+    events_.events.clear();
+    std::optional<std::chrono::system_clock::time_point> led_until;
+    if (test.led_until) led_until = clock_.wall_now() - *test.led_until;
+    missed_.lead(led_until);
+    show(pods_, pod("a"), test.age);
+    EXPECT_EQ(reconcile("a"), ResultKind::Done) << test.name;
+    EXPECT_EQ(events_.events.size(), test.told ? 1u : 0u) << test.name;
+  }
 }
 
 TEST_F(Reporter, CountsByNamespace) {

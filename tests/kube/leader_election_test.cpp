@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "kube/rfc3339.hpp"
 #include "tests/kube/fake_client.hpp"
 
 namespace gobuildenv::kube {
@@ -132,6 +133,7 @@ TEST(LeaderElection, FirstLeadsRenewsAndGivesBack) {
   a.elector->start();
   ASSERT_TRUE(eventually([&] { return a.started == 1; }));
   EXPECT_TRUE(a.elector->fence()());
+  EXPECT_EQ(a.elector->led_until(), std::nullopt);
   EXPECT_NE(metrics.text().find("leader_election_master_status{name=\"gobuildenv\"} 1"),
             std::string::npos);
   EXPECT_EQ(server.spec()["leaseDurationSeconds"], 15);
@@ -285,6 +287,8 @@ TEST(LeaderElection, ForeignLeaseIsOverOnlyWhenItStopsChanging) {
     foreign("2001-01-01T00:00:0" + std::to_string(i) + ".000000Z");
   }
   EXPECT_TRUE(pass(clock, seconds(25), [&] { return a.started == 1; }));
+  pass(clock, seconds(10));
+  EXPECT_EQ(a.elector->led_until(), parse_rfc3339("2001-01-01T00:00:03Z")) << "not our renewals";
   EXPECT_EQ(server.spec()["leaseTransitions"], 7);
   EXPECT_EQ(server.lease["metadata"]["labels"]["keep"], "me");
 }
