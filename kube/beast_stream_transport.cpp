@@ -26,8 +26,10 @@ class BeastStream final : public ByteStream {
 
   /// Connects, sends, and reads up to the end of the head.
   tl::expected<StreamResponse, TransportError> open(const Endpoint& endpoint,
-                                                    const Opening& opening, Deadline deadline) {
-    auto opened = Connection::open(endpoint, opening.tls, deadline, cancel_);
+                                                    const Opening& opening,
+                                                    const HttpRequest& request) {
+    const Deadline deadline = request.deadline;
+    auto opened = Connection::open(endpoint, opening.tls, deadline, request.cancel);
     if (!opened) {
       return tl::unexpected(opened.error());
     }
@@ -47,6 +49,8 @@ class BeastStream final : public ByteStream {
         return tl::unexpected(parsed.error());
       }
     }
+    // From here on the reader has cancel(), and the request's signal may be gone.
+    connection_->set_cancel(&cancel_);
     return head_of<StreamResponse>(parser_.get());
   }
 
@@ -142,7 +146,7 @@ class BeastStreamTransport final : public StreamTransport {
       return tl::unexpected(opening.error());
     }
     auto stream = std::make_unique<BeastStream>();
-    auto response = stream->open(options_.endpoint, *opening, request.deadline);
+    auto response = stream->open(options_.endpoint, *opening, request);
     if (response) {
       response->body = std::move(stream);
     }

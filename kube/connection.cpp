@@ -9,7 +9,6 @@
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <poll.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -101,30 +100,15 @@ bool is_address(const std::string& host) {
 
 }  // namespace
 
-CancelSignal::CancelSignal() : fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
-  if (fd_ < 0) {
-    throw std::system_error(errno, std::generic_category(), "eventfd");
-  }
-}
-
-CancelSignal::~CancelSignal() { close(fd_); }
-
-void CancelSignal::raise() noexcept {
-  raised_.store(true, std::memory_order_release);
-  const std::uint64_t one = 1;
-  // Never read back, so it stays readable; a full counter means it was raised before.
-  [[maybe_unused]] const auto written = write(fd_, &one, sizeof one);
-}
-
 tl::expected<std::unique_ptr<Connection>, TransportError> Connection::open(
     const Endpoint& endpoint, const TlsContext& tls, Deadline deadline,
-    const CancelSignal& cancel) {
-  if (cancel.raised()) {
+    const CancelSignal* cancel) {
+  if (cancel != nullptr && cancel->raised()) {
     return fail(Kind::Cancelled, "stopped");
   }
   const std::string& host = endpoint.tunnel ? endpoint.tunnel->host : endpoint.host;
   const std::uint16_t port = endpoint.tunnel ? endpoint.tunnel->port : endpoint.port;
-  auto addresses = resolve(host, port, deadline);
+  auto addresses = resolve(host, port, deadline, cancel);
   if (!addresses) {
     return tl::unexpected(addresses.error());
   }
@@ -267,9 +251,11 @@ tl::expected<void, TransportError> Connection::handshake(const Endpoint& endpoin
 }
 
 tl::expected<void, TransportError> Connection::wait(short events, Deadline deadline) const {
-  std::array<pollfd, 2> fds{{{fd_, events, 0}, {cancel_.fd(), POLLIN, 0}}};
+  // poll() leaves out descriptors below zero.
+  std::array<pollfd, 2> fds{
+      {{fd_, events, 0}, {cancel_ == nullptr ? -1 : cancel_->fd(), POLLIN, 0}}};
   for (;;) {
-    if (cancel_.raised()) {
+    if (cancelled()) {
       return fail(Kind::Cancelled, "stopped");
     }
     const int timeout = poll_milliseconds(deadline);
@@ -317,7 +303,7 @@ tl::expected<void, TransportError> Connection::after_tls(int result, Deadline de
 tl::expected<std::size_t, TransportError> Connection::read_some(char* buffer, std::size_t size,
                                                                 Deadline deadline) {
   for (;;) {
-    if (cancel_.raised()) {
+    if (cancelled()) {
       return fail(Kind::Cancelled, "stopped");
     }
     // Also when bytes are ready: a peer that drips one at a time does not move the deadline.
@@ -354,7 +340,7 @@ tl::expected<std::size_t, TransportError> Connection::read_some(char* buffer, st
 
 tl::expected<void, TransportError> Connection::write_all(std::string_view data, Deadline deadline) {
   while (!data.empty()) {
-    if (cancel_.raised()) {
+    if (cancelled()) {
       return fail(Kind::Cancelled, "stopped");
     }
     if (Clock::now() >= deadline) {
@@ -384,7 +370,7 @@ tl::expected<void, TransportError> Connection::write_all(std::string_view data, 
 }
 
 bool Connection::usable() {
-  if (cancel_.raised()) {
+  if (cancelled()) {
     return false;
   }
   pollfd waiting{fd_, POLLIN, 0};

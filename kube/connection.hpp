@@ -1,6 +1,5 @@
 #pragma once
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -9,6 +8,7 @@
 #include <string_view>
 #include <tl/expected.hpp>
 
+#include "kube/cancel_signal.hpp"
 #include "kube/http.hpp"
 #include "kube/http_proxy.hpp"
 #include "kube/tls_context.hpp"
@@ -18,22 +18,6 @@ struct ssl_st;
 /// One TCP or TLS connection whose every operation ends by a deadline or by a signal from another
 /// thread. Blocking calls on a non-blocking socket: no event loop, no thread, no timer of its own.
 namespace gobuildenv::kube {
-
-/// Ends waits of other threads, once and for good.
-class CancelSignal {
- public:
-  CancelSignal();
-  ~CancelSignal();
-  CancelSignal(const CancelSignal&) = delete;
-  CancelSignal& operator=(const CancelSignal&) = delete;
-  void raise() noexcept;
-  [[nodiscard]] bool raised() const noexcept { return raised_.load(std::memory_order_acquire); }
-  [[nodiscard]] int fd() const noexcept { return fd_; }  ///< readable once raised
-
- private:
-  int fd_;
-  std::atomic<bool> raised_{false};
-};
 
 /// Where to connect.
 struct Endpoint {
@@ -47,16 +31,19 @@ struct Endpoint {
 
 class Connection {
  public:
-  /// Resolves, connects and shakes hands by `deadline`. `tls` is used when endpoint.tls;
-  /// `cancel` must outlive the connection.
+  /// Resolves, connects and shakes hands by `deadline`. `tls` is used when endpoint.tls; for
+  /// `cancel` see set_cancel().
   static tl::expected<std::unique_ptr<Connection>, TransportError> open(const Endpoint& endpoint,
                                                                         const TlsContext& tls,
                                                                         Deadline deadline,
-                                                                        const CancelSignal& cancel);
+                                                                        const CancelSignal* cancel);
   ~Connection();
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
 
+  /// Its operations end with Kind::Cancelled once `cancel` is raised, which lives until another one
+  /// takes its place or the connection is gone. Null: only deadlines end them.
+  void set_cancel(const CancelSignal* cancel) noexcept { cancel_ = cancel; }
   /// At least one byte, or 0 at an orderly end.
   tl::expected<std::size_t, TransportError> read_some(char* buffer, std::size_t size,
                                                       Deadline deadline);
@@ -67,7 +54,8 @@ class Connection {
   [[nodiscard]] std::uint64_t generation() const { return generation_; }
 
  private:
-  Connection(int fd, const CancelSignal& cancel) : fd_(fd), cancel_(cancel) {}
+  Connection(int fd, const CancelSignal* cancel) : fd_(fd), cancel_(cancel) {}
+  [[nodiscard]] bool cancelled() const noexcept { return cancel_ != nullptr && cancel_->raised(); }
   tl::expected<void, TransportError> open_tunnel(const Endpoint& endpoint, Deadline deadline);
   tl::expected<void, TransportError> handshake(const Endpoint& endpoint, const TlsContext& tls,
                                                Deadline deadline);
@@ -76,7 +64,7 @@ class Connection {
   tl::expected<void, TransportError> after_tls(int result, Deadline deadline, const char* doing);
 
   int fd_;
-  const CancelSignal& cancel_;
+  const CancelSignal* cancel_;
   std::shared_ptr<ssl_ctx_st> ctx_;
   ssl_st* ssl_ = nullptr;
   std::uint64_t generation_ = 0;

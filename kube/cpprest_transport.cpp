@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "kube/cancel_signal.hpp"
 #include "kube/web_transport.hpp"
 
 namespace gobuildenv::kube {
@@ -44,6 +45,7 @@ struct Exchange {
   const std::size_t max_response;
   pplx::cancellation_token_source cancel;
   std::promise<Outcome> promise;
+  CancelSignal done;  ///< the promise is kept
   HttpResponse response;
   std::vector<std::uint8_t> chunk = std::vector<std::uint8_t>(kChunk);
   rest::http_response answer;
@@ -54,6 +56,7 @@ void read_body(const std::shared_ptr<Exchange>& exchange);
 void finish(const std::shared_ptr<Exchange>& exchange, Outcome outcome) {
   try {
     exchange->promise.set_value(std::move(outcome));
+    exchange->done.raise();
   } catch (const std::future_error&) {
     // Finished before: the first outcome stands.
   }
@@ -107,13 +110,17 @@ class CpprestTransport final : public Transport {
   explicit CpprestTransport(WebOptions options) : options_(std::move(options)) {}
 
   Outcome send(const HttpRequest& request) override {
+    if (request.cancel != nullptr && request.cancel->raised()) {
+      return fail(Kind::Cancelled, "stopped");
+    }
     std::shared_ptr<rest::client::http_client> client;
+    std::shared_ptr<Exchange> exchange;
     try {
       client = connect();
+      exchange = std::make_shared<Exchange>(options_.max_response);
     } catch (const std::exception& error) {
       return fail(Kind::Connect, error.what());
     }
-    auto exchange = std::make_shared<Exchange>(options_.max_response);
     auto future = exchange->promise.get_future();
     guarded(exchange, [&] {
       rest::http_request message(method_of(request.method));
@@ -139,11 +146,13 @@ class CpprestTransport final : public Transport {
           });
     });
     // The library's own timeout is per operation: a peer that drips would never reach it.
-    if (future.wait_until(request.deadline) != std::future_status::ready) {
-      exchange->cancel.cancel();
-      return fail(Kind::Timeout, "no answer in time");
+    const auto waited = wait_for(exchange->done, request.cancel, request.deadline);
+    if (waited == Waited::Done) {
+      return future.get();
     }
-    return future.get();
+    exchange->cancel.cancel();
+    return waited == Waited::Cancelled ? fail(Kind::Cancelled, "stopped")
+                                       : fail(Kind::Timeout, "no answer in time");
   }
 
  private:

@@ -15,6 +15,8 @@
 /// docs/decisions/0001-http-clients.md.
 namespace gobuildenv::kube {
 
+class CancelSignal;
+
 using Deadline = std::chrono::steady_clock::time_point;
 using Headers = std::vector<std::pair<std::string, std::string>>;
 
@@ -36,6 +38,9 @@ struct HttpRequest {
   /// Asked when a connection is ready, right before the first byte goes out; false ends the
   /// exchange with Kind::Cancelled and nothing is sent. Empty: always.
   std::function<bool()> may_send;
+  /// Once raised the exchange ends with Kind::Cancelled, at whatever point it is: the peer may have
+  /// got the request. Outlives the exchange; null: never.
+  const CancelSignal* cancel = nullptr;
 };
 
 struct HttpResponse {
@@ -84,8 +89,8 @@ class Transport {
   virtual tl::expected<HttpResponse, TransportError> send(const HttpRequest& request) = 0;
 };
 
-/// Opens streamed responses (watches). Thread-safe; `deadline` of the request bounds the opening
-/// only.
+/// Opens streamed responses (watches). Thread-safe; `deadline` and `cancel` of the request are
+/// for the opening only.
 class StreamTransport {
  public:
   virtual ~StreamTransport() = default;

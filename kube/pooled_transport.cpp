@@ -28,6 +28,7 @@ class PooledTransport final : public Transport {
     }
     auto connection = take_idle(opening->tls.generation);
     if (connection) {
+      connection->set_cancel(request.cancel);
       bool untouched = true;
       auto answer = exchange(connection, opening->bytes, request, untouched);
       const bool again = !answer && untouched && answer.error().kind == Kind::Closed &&
@@ -36,7 +37,8 @@ class PooledTransport final : public Transport {
         return answer;
       }
     }
-    auto fresh = Connection::open(options_.endpoint, opening->tls, request.deadline, cancel_);
+    auto fresh =
+        Connection::open(options_.endpoint, opening->tls, request.deadline, request.cancel);
     if (!fresh) {
       return tl::unexpected(fresh.error());
     }
@@ -76,6 +78,7 @@ class PooledTransport final : public Transport {
   }
 
   void put_back(std::unique_ptr<Connection> connection) {
+    connection->set_cancel(nullptr);
     std::list<Idle> closing;
     const std::lock_guard lock(mutex_);
     idle_.push_back({std::move(connection), Clock::now()});
@@ -145,7 +148,6 @@ class PooledTransport final : public Transport {
   }
 
   TransportOptions options_;
-  CancelSignal cancel_;
   std::mutex mutex_;
   std::list<Idle> idle_;  ///< oldest first
 };

@@ -3,12 +3,13 @@
 #include <fmt/format.h>
 #include <netdb.h>
 
-#include <condition_variable>
 #include <list>
 #include <mutex>
 #include <system_error>
 #include <thread>
 #include <utility>
+
+#include "kube/cancel_signal.hpp"
 
 namespace gobuildenv::kube {
 namespace {
@@ -23,20 +24,12 @@ class Lookup {
   Lookup(const Lookup&) = delete;
   Lookup& operator=(const Lookup&) = delete;
 
-  /// False when it is not done by `deadline`.
-  bool wait(Deadline deadline) {
-    std::unique_lock lock(mutex_);
-    return finished_.wait_until(lock, deadline, [this] { return done_; });
+  Waited wait(Deadline deadline, const CancelSignal* cancel) const {
+    return wait_for(finished_, cancel, deadline);
   }
-  bool done() {
-    const std::lock_guard lock(mutex_);
-    return done_;
-  }
-  /// After wait(): the code of getaddrinfo(), and the addresses once.
-  std::pair<int, Addresses> take() {
-    const std::lock_guard lock(mutex_);
-    return {code_, std::move(addresses_)};
-  }
+  [[nodiscard]] bool done() const { return finished_.raised(); }
+  /// Once done: the code of getaddrinfo(), and the addresses once.
+  std::pair<int, Addresses> take() { return {code_, std::move(addresses_)}; }
 
  private:
   void run() {
@@ -45,24 +38,20 @@ class Lookup {
     hints.ai_flags = AI_NUMERICSERV | AI_ADDRCONFIG;
     addrinfo* found = nullptr;
     const int code = getaddrinfo(host_.c_str(), service_.c_str(), &hints, &found);
-    const std::lock_guard lock(mutex_);
     code_ = code;
     addresses_.reset(code == 0 ? found : nullptr);
-    done_ = true;
-    finished_.notify_all();
+    finished_.raise();
   }
 
   const std::string host_;
   const std::string service_;
-  std::mutex mutex_;
-  std::condition_variable finished_;
-  bool done_ = false;
+  CancelSignal finished_;  ///< raised once the two below are there
   int code_ = 0;
   Addresses addresses_;
   std::thread thread_;  ///< last: it uses all of the above
 };
 
-/// Lookups given up at their deadline; joined by a later lookup, once they are done.
+/// Lookups given up before their end; joined by a later lookup, once they are done.
 class Abandoned {
  public:
   void add(std::unique_ptr<Lookup> lookup) {
@@ -94,7 +83,7 @@ void AddressesFree::operator()(addrinfo* list) const {
 }
 
 tl::expected<Addresses, TransportError> resolve(const std::string& host, std::uint16_t port,
-                                                Deadline deadline) {
+                                                Deadline deadline, const CancelSignal* cancel) {
   using Kind = TransportError::Kind;
   const std::string service = std::to_string(port);
   addrinfo hints{};
@@ -110,10 +99,13 @@ tl::expected<Addresses, TransportError> resolve(const std::string& host, std::ui
     lookup = std::make_unique<Lookup>(host, service);
   } catch (const std::system_error& error) {
     return tl::unexpected(TransportError{
-        Kind::Connect, fmt::format("cannot resolve host={}: no thread ({})", host, error.what())});
+        Kind::Connect, fmt::format("cannot resolve host={}: {}", host, error.what())});
   }
-  if (!lookup->wait(deadline)) {
+  if (const auto waited = lookup->wait(deadline, cancel); waited != Waited::Done) {
     abandoned().add(std::move(lookup));
+    if (waited == Waited::Cancelled) {
+      return tl::unexpected(TransportError{Kind::Cancelled, "stopped"});
+    }
     return tl::unexpected(
         TransportError{Kind::Timeout, fmt::format("resolving host={} took too long", host)});
   }

@@ -16,9 +16,9 @@ struct AddressesFree {
 using Addresses = std::unique_ptr<addrinfo, AddressesFree>;
 
 /// Stream addresses of `host`, which may be an address already (then no resolver is asked). Ends by
-/// `deadline` although getaddrinfo() has no timeout of its own.
+/// `deadline`, or when `cancel` (may be null) is raised, although getaddrinfo() can do neither.
 [[nodiscard]] tl::expected<Addresses, TransportError> resolve(const std::string& host,
-                                                              std::uint16_t port,
-                                                              Deadline deadline);
+                                                              std::uint16_t port, Deadline deadline,
+                                                              const CancelSignal* cancel);
 
 }  // namespace gobuildenv::kube

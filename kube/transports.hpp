@@ -32,7 +32,8 @@ struct TransportOptions {
 /// connection turns out to be closed is sent once more on a new one; a write never is.
 [[nodiscard]] std::unique_ptr<Transport> make_pooled_transport(TransportOptions options);
 
-/// One connection per stream. The HttpRequest's deadline bounds connecting and the answer's head.
+/// One connection per stream. The HttpRequest's deadline and `cancel` bound connecting and the
+/// answer's head.
 [[nodiscard]] std::unique_ptr<StreamTransport> make_stream_transport(TransportOptions options);
 
 }  // namespace gobuildenv::kube

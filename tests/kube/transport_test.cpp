@@ -254,6 +254,29 @@ TEST_F(TransportTest, RefusesToSendWhenNotAllowed) {
   EXPECT_EQ(server_->requests().size(), 0U);
 }
 
+TEST_F(TransportTest, ARaisedSignalEndsWhatIsUnderWay) {
+  serve([](const RecordedRequest&) { return Reply::black_hole(); });
+  CancelSignal signal;
+  HttpRequest request = patch();
+  request.deadline = in(seconds(60));
+  request.cancel = &signal;
+  auto transport = make_pooled_transport(options());
+  auto streams = make_stream_transport(options());
+  std::thread canceller([&] {
+    EXPECT_TRUE(server_->wait_for_requests(2));
+    signal.raise();
+  });
+  std::thread opener([&] { EXPECT_EQ(streams->open(request).error().kind, Kind::Cancelled); });
+  EXPECT_EQ(transport->send(request).error().kind, Kind::Cancelled);
+  opener.join();
+  canceller.join();
+  // And whatever comes later is not sent.
+  EXPECT_EQ(transport->send(request).error().kind, Kind::Cancelled);
+  EXPECT_EQ(streams->open(request).error().kind, Kind::Cancelled);
+  EXPECT_EQ(server_->requests().size(), 2U);
+  EXPECT_EQ(server_->connections(), 2U);
+}
+
 TEST_F(TransportTest, NobodyListens) {
   serve([](const RecordedRequest&) { return Reply::json(200, "x"); });
   const auto dead = options();
@@ -373,6 +396,29 @@ TEST_F(TransportTest, CancelFromAnotherThreadEndsTheRead) {
   EXPECT_EQ(end.error().kind, Kind::Cancelled);
   char byte = 0;
   EXPECT_EQ(opened->body->read(&byte, 1, in(seconds(1))).error().kind, Kind::Cancelled);
+}
+
+TEST_F(TransportTest, AConnectionForgetsTheSignalOfItsLastRequest) {
+  serve([](const RecordedRequest& request) {
+    return request.method == "GET" ? Reply::stream().chunk("a").chunk("b").end()
+                                   : Reply::json(200, "x");
+  });
+  auto transport = make_pooled_transport(options());
+  auto signal = std::make_unique<CancelSignal>();
+  HttpRequest request = patch();
+  request.cancel = signal.get();
+  ASSERT_TRUE(transport->send(request));
+  HttpRequest stream_request = get();
+  stream_request.cancel = signal.get();
+  auto stream = make_stream_transport(options())->open(stream_request);
+  ASSERT_TRUE(stream);
+  signal->raise();
+  signal.reset();
+  EXPECT_TRUE(transport->send(patch()));
+  EXPECT_EQ(server_->connections(), 2U) << "one for both requests, one for the stream";
+  tl::expected<void, TransportError> end;
+  EXPECT_EQ(read_all(*stream->body, seconds(20), end), "ab");
+  EXPECT_TRUE(end);
 }
 
 TEST_F(TransportTest, ARefusedStreamHasItsBody) {

@@ -3,6 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <thread>
+
+#include "kube/cancel_signal.hpp"
 #include "tests/kube/scripted_server.hpp"
 
 namespace gobuildenv::kube {
@@ -65,6 +68,22 @@ TEST(WebTransport, ABlackHoleEndsByTheDeadline) {
   ScriptedServer server([](const RecordedRequest&) { return Reply::black_hole(); });
   auto web = make_web_transport(options_for(server));
   EXPECT_EQ(web->send(get(milliseconds(100))).error().kind, Kind::Timeout);
+}
+
+TEST(WebTransport, ARaisedSignalEndsWhatIsUnderWay) {
+  ScriptedServer server([](const RecordedRequest&) { return Reply::black_hole(); });
+  auto web = make_web_transport(options_for(server));
+  CancelSignal signal;
+  HttpRequest request = get(seconds(60));
+  request.cancel = &signal;
+  std::thread canceller([&] {
+    EXPECT_TRUE(server.wait_for_requests(1));
+    signal.raise();
+  });
+  EXPECT_EQ(web->send(request).error().kind, Kind::Cancelled);
+  canceller.join();
+  EXPECT_EQ(web->send(request).error().kind, Kind::Cancelled);
+  EXPECT_EQ(server.requests().size(), 1U);
 }
 
 TEST(WebTransport, TornAnswersAndDeadServersAreErrors) {
