@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <condition_variable>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <utility>
 
@@ -26,11 +27,12 @@ struct Manager::Impl {
   Impl(ManagerOptions given, ManagerEdges given_edges)
       : options(std::move(given)),
         edges(std::move(given_edges)),
-        open_client(edges.make_client({})),
+        open_client(edges.make_client({}, nullptr)),
         elector(*open_client, edges.clock, edges.random, election_options(), callbacks(),
                 &edges.metrics),
-        client(edges.make_client([this] { return leads(); })),
-        informers(options, {*open_client, edges.clock, edges.random, &edges.metrics}),
+        client(edges.make_client([this] { return leads(); }, &requests)),
+        watch_client(edges.make_client({}, &requests)),
+        informers(options, {*watch_client, edges.clock, edges.random, &edges.metrics}),
         lookup({*open_client, informers.environments, informers.config_maps, informers.namespaces,
                 informers.csi_drivers}),
         events(*client, event_options(), edges.clock, edges.random),
@@ -48,7 +50,7 @@ struct Manager::Impl {
         router(
             {informers, missed, events, environment_controller.queue(), missed_controller.queue()}),
         certificates(options, informers, *client, operator_metrics, edges.clock, edges.metrics),
-        nodes({*open_client, edges.clock, edges.random, &edges.metrics}, informers.environments,
+        nodes({*watch_client, edges.clock, edges.random, &edges.metrics}, informers.environments,
               environment_controller.queue()) {
     informers.environments.add_handler(
         [this](const auto& change) { operator_metrics.observe(change); });
@@ -198,12 +200,16 @@ struct Manager::Impl {
     certificates.request_stop();
     nodes.request_stop();
     resolver.stop();
+    std::optional<kube::StopAfter> bound(std::in_place, edges.clock, options.stop_grace, requests);
     environment_controller.join();
     missed_controller.join();
     certificates.join();
     nodes.join();
     events.stop();
+    bound.reset();
     informers.each([](auto& informer) { informer.request_stop(); });
+    // A list or the opening of a watch under way is of use to nobody now.
+    requests.stop();
     informers.each([](auto& informer) { informer.join(); });
     if (starter.joinable()) starter.join();
   }
@@ -216,9 +222,13 @@ struct Manager::Impl {
 
   const ManagerOptions options;
   const ManagerEdges edges;
-  std::unique_ptr<kube::Client> open_client;  ///< for reads and the Lease
+  kube::RequestStop requests;  ///< of all clients but open_client
+  /// For the Lease, which is given back after all other requests have ended, and for admission,
+  /// which is served even longer.
+  std::unique_ptr<kube::Client> open_client;
   kube::LeaderElector elector;
-  std::unique_ptr<kube::Client> client;  ///< for all other writes: asks the elector
+  std::unique_ptr<kube::Client> client;        ///< for all other writes: asks the elector
+  std::unique_ptr<kube::Client> watch_client;  ///< for the caches
   ManagerInformers informers;
   ServingLookup lookup;
   kube::EventWriter events;

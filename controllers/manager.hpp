@@ -12,6 +12,7 @@
 #include "kube/clock.hpp"
 #include "kube/health.hpp"
 #include "kube/metrics.hpp"
+#include "kube/request_stop.hpp"
 #include "webhooks/certificates/key_pair.hpp"
 #include "webhooks/environments.hpp"
 
@@ -40,6 +41,8 @@ struct ManagerOptions {
   /// other (harmlessly: every write is idempotent or has a precondition, but for nothing).
   bool leader_election = true;
   std::string lease_name = "gobuildenv-manager";
+  /// How long a stop lets workers finish what they hold before it cuts their requests off.
+  std::chrono::milliseconds stop_grace{10'000};
 
   /// Workers that reconcile GoBuildEnvs: requests in flight while many are new.
   int workers = 4;
@@ -66,15 +69,17 @@ struct ManagerOptions {
 
 /// What the manager works with; all of it outlives the manager.
 struct ManagerEdges {
-  /// Makes a client whose writes ask `fence` first; an empty fence always allows. Called twice.
-  std::function<std::unique_ptr<kube::Client>(kube::WriteFence fence)> make_client;
+  /// Makes a client whose writes ask `fence` first (an empty one always allows), and which `stop`
+  /// ends, if it is not null.
+  std::function<std::unique_ptr<kube::Client>(kube::WriteFence fence, kube::RequestStop* stop)>
+      make_client;
   kube::Clock& clock;
   kube::Metrics& metrics;
   kube::Random random;
 };
 
 /// Order of start: (the caller's probes, then webhook), caches, leader election, workers. Of stop:
-/// workers, caches, (the caller's webhook, then probes), lease. Hence three calls at the end.
+/// workers, caches, lease, (the caller's webhook, then probes).
 class Manager {
  public:
   Manager(ManagerOptions options, ManagerEdges edges);
@@ -101,10 +106,12 @@ class Manager {
   /// Makes wait() return; callable from any thread (not from a signal handler).
   void request_stop();
 
-  /// Workers finish what they hold, then the caches stop; they can still be read. At most about
-  /// 30 s, which is how long a request may take.
+  /// Workers finish what they hold, within stop_grace, then the caches stop; they can still be
+  /// read. Afterwards nothing but the Lease and admission's own reads asks the API server for
+  /// anything.
   void stop_controllers();
-  /// Gives the lease back. Call it last.
+  /// Gives the lease back. Call it last. At most the elector's renew deadline and retry period:
+  /// 12 s.
   void release_lease();
 
   /// Whether this process leads at this moment.

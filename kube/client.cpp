@@ -101,6 +101,9 @@ class HttpClient final : public Client {
     }
     const Deadline deadline = options_.clock->now() + options_.watch_open_timeout;
     for (bool retried = false;; retried = true) {
+      if (stopped()) {
+        return tl::unexpected(stopping());
+      }
       HttpRequest request = *built;
       auto generation = prepare(request, deadline);
       if (!generation) {
@@ -131,6 +134,17 @@ class HttpClient final : public Client {
     return std::move(answer).map([](HttpResponse response) { return std::move(response.body); });
   }
 
+  static Error stopping() { return make_error(Kind::ShuttingDown, "stopping"); }
+  bool stopped() const { return options_.stop != nullptr && options_.stop->stopped(); }
+  /// False when it was ended by a stop.
+  bool sleep(Clock::Duration duration) const {
+    if (options_.stop != nullptr) {
+      return options_.stop->sleep(*options_.clock, duration);
+    }
+    StopSignal never;
+    return never.sleep(*options_.clock, duration);
+  }
+
   void count(int status, Method method) const {
     if (options_.count) {
       options_.count(status == 0 ? "<error>" : std::to_string(status),
@@ -142,6 +156,7 @@ class HttpClient final : public Client {
   tl::expected<std::uint64_t, Error> prepare(HttpRequest& request, Deadline deadline) const {
     request.target.insert(0, parts_.base_path);
     request.deadline = deadline;
+    request.cancel = options_.stop == nullptr ? nullptr : &options_.stop->signal();
     request.headers.emplace_back("User-Agent", options_.user_agent);
     if (!parts_.credentials) {
       return std::uint64_t{0};
@@ -162,8 +177,8 @@ class HttpClient final : public Client {
     const Method method = built->method;
     bool refreshed = false;
     for (int tries = 1;; ++tries) {
-      if (options_.stop != nullptr && options_.stop->stopped()) {
-        return tl::unexpected(make_error(Kind::ShuttingDown, "stopping"));
+      if (stopped()) {
+        return tl::unexpected(stopping());
       }
       HttpRequest request = *built;
       auto generation = prepare(request, deadline);
@@ -195,10 +210,8 @@ class HttpClient final : public Client {
       if (!wait || options_.clock->now() + *wait >= deadline) {
         return tl::unexpected(std::move(error));
       }
-      StopSignal never;
-      StopSignal& stop = options_.stop != nullptr ? *options_.stop : never;
-      if (!stop.sleep(*options_.clock, *wait)) {
-        return tl::unexpected(make_error(Kind::ShuttingDown, "stopping"));
+      if (!sleep(*wait)) {
+        return tl::unexpected(stopping());
       }
     }
   }

@@ -16,7 +16,7 @@ struct Error {
     Invalid,        ///< 400, 415, 422 and other final 4xx: the same request fails again
     Forbidden,      ///< 401 after a credential reread, 403
     Retry,          ///< 429, 5xx, connection failures: later the same request may pass
-    ShuttingDown,   ///< our own stop, or the lease is lost: nothing was sent
+    ShuttingDown,   ///< our own stop (a request under way may have arrived), or the lease is lost
   };
   Kind kind = Kind::Retry;
   int code = 0;         ///< HTTP status, 0 when there was no answer

@@ -11,6 +11,7 @@
 #include "kube/credentials.hpp"
 #include "kube/http.hpp"
 #include "kube/kubeconfig.hpp"
+#include "kube/request_stop.hpp"
 
 namespace gobuildenv::kube {
 
@@ -33,7 +34,7 @@ struct ClientOptions {
   RequestCounter count;  ///< called for every try; may be empty
   std::string user_agent = "gobuildenv";
   Clock* clock = nullptr;                       ///< outlives the client; required
-  StopSignal* stop = nullptr;                   ///< ends waits between tries; may be null
+  RequestStop* stop = nullptr;                  ///< ends all that the client does; may be null
   Random random;                                ///< empty: no jitter
   std::chrono::seconds watch_open_timeout{30};  ///< until a watch's head has come
 };

@@ -88,7 +88,7 @@ struct Cluster {
 };
 
 tl::expected<Cluster, std::string> connect(const AgentFlags& flags, kube::RealClock& clock,
-                                           kube::StopSignal& stop, const kube::Random& random,
+                                           kube::RequestStop& stop, const kube::Random& random,
                                            kube::Metrics& metrics) {
   Cluster out;
   if (flags.standalone) return out;
@@ -143,7 +143,7 @@ ExitCode run(const AgentFlags& flags) {
 
   kube::RealClock clock;
   const kube::Random random = kube::make_random();
-  kube::StopSignal stop;
+  kube::RequestStop stop;
   kube::Metrics metrics;
   kube::HealthChecks live("healthz");
   kube::HealthChecks ready("readyz");

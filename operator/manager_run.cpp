@@ -112,7 +112,6 @@ int run(const ManagerFlags& flags) {
   kube::Metrics metrics;
   kube::HealthChecks live("healthz");
   kube::HealthChecks ready("readyz");
-  kube::StopSignal stop;
 
   // Probes first: a kubelet asks while the caches fill.
   std::atomic<bool> draining{false};
@@ -153,11 +152,11 @@ int run(const ManagerFlags& flags) {
   const std::string own_namespace = options.own_namespace;
   const std::string self = options.identity;
 
-  controllers::ManagerEdges edges{[&](kube::WriteFence fence) {
+  controllers::ManagerEdges edges{[&](kube::WriteFence fence, kube::RequestStop* stop) {
                                     kube::ClientOptions client;
                                     client.fence = std::move(fence);
                                     client.clock = &clock;
-                                    client.stop = &stop;
+                                    client.stop = stop;
                                     client.random = random;
                                     client.count = [&metrics](const std::string& code,
                                                               const std::string& method,
@@ -214,7 +213,6 @@ int run(const ManagerFlags& flags) {
   if (!broken) std::this_thread::sleep_until(drained);
   watcher.reset();
   webhook->stop(std::chrono::seconds(5));
-  stop.stop();
   servers = {};
   if (broken) return static_cast<int>(ExitCode::Input);
   if (end == controllers::Manager::End::LostLease) return static_cast<int>(ExitCode::LostLease);

@@ -45,7 +45,8 @@ std::vector<std::string_view> lines(std::string_view text) {
 
 ToolchainAnswer ask_proxies(const std::string& range,
                             const std::vector<std::pair<goenv::Proxy, kube::Transport*>>& proxies,
-                            const ResolverOptions& options, kube::Clock& clock) {
+                            const ResolverOptions& options, kube::Clock& clock,
+                            const kube::CancelSignal* cancel) {
   const auto language = goenv::parse_version(range);
   if (!language) {
     return {State::Final, {}, "InvalidVersion", language.error(), 0};
@@ -54,6 +55,7 @@ ToolchainAnswer ask_proxies(const std::string& range,
     kube::HttpRequest request;
     request.target = std::move(target);
     request.deadline = clock.now() + options.timeout;
+    request.cancel = cancel;
     return transport.send(request);
   };
 

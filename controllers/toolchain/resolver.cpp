@@ -22,6 +22,7 @@ void ToolchainResolver::stop() {
     const std::scoped_lock lock(mutex_);
     stopping_ = true;
   }
+  cancel_.raise();
   wake_.notify_all();
   if (thread_.joinable()) thread_.join();
 }
@@ -63,6 +64,7 @@ void ToolchainResolver::run() {
     questions_.pop_front();
     lock.unlock();
     ToolchainAnswer answer = ask(range);
+    if (cancel_.raised()) return;
     if (options_.answered) options_.answered(answer);
     lock.lock();
     Entry& entry = entries_[range];
@@ -94,7 +96,7 @@ ToolchainAnswer ToolchainResolver::ask(const std::string& range) {
     if (!transport) transport = make_transport_(proxy.url);
     proxies.emplace_back(proxy, transport.get());
   }
-  return ask_proxies(range, proxies, options_, clock_);
+  return ask_proxies(range, proxies, options_, clock_, &cancel_);
 }
 
 }  // namespace gobuildenv::controllers

@@ -15,6 +15,7 @@
 
 #include "controllers/gobuildenv/decide.hpp"
 #include "goenv/spec.hpp"
+#include "kube/cancel_signal.hpp"
 #include "kube/client.hpp"
 #include "kube/clock.hpp"
 #include "kube/http.hpp"
@@ -39,10 +40,12 @@ struct ResolverOptions {
 };
 
 /// Asks the proxies for one range, in order, by the fallback rules of GOPROXY: the list, and then
-/// for each candidate, newest first, whether the proxy really has it. Blocks.
+/// for each candidate, newest first, whether the proxy really has it. Blocks until then, or until
+/// `cancel` (may be null) is raised: what it gives then says nothing.
 ToolchainAnswer ask_proxies(const std::string& range,
                             const std::vector<std::pair<goenv::Proxy, kube::Transport*>>& proxies,
-                            const ResolverOptions& options, kube::Clock& clock);
+                            const ResolverOptions& options, kube::Clock& clock,
+                            const kube::CancelSignal* cancel = nullptr);
 
 /// Thread-safe. One thread asks, started at the first question; stop() or the destructor joins it.
 class ToolchainResolver {
@@ -58,7 +61,7 @@ class ToolchainResolver {
   /// `key` is handed to `ready` later. `fresh`: an answer older than keep_fresh will not do.
   ToolchainAnswer resolve(const std::string& range, bool fresh, const kube::ObjectKey& key);
 
-  /// No question is asked any more; one in progress ends by its own deadline.
+  /// No question is asked any more; the one in progress ends at once, unanswered.
   void stop();
 
  private:
@@ -84,6 +87,7 @@ class ToolchainResolver {
   std::map<std::string, Entry> entries_;
   std::deque<std::string> questions_;
   bool stopping_ = false;
+  kube::CancelSignal cancel_;
   std::thread thread_;
   std::map<std::string, std::unique_ptr<kube::Transport>> transports_;  ///< the thread's own
 };

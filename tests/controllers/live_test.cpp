@@ -57,10 +57,12 @@ class LiveManager : public ::testing::Test {
     (void)client_->remove(kNamespaceType, {"", ns_}, {}, soon());
   }
 
-  std::unique_ptr<kube::Client> make_client(kube::WriteFence fence) {
+  std::unique_ptr<kube::Client> make_client(kube::WriteFence fence,
+                                            kube::RequestStop* stop = nullptr) {
     kube::ClientOptions options;
     options.clock = &clock_;
     options.fence = std::move(fence);
+    options.stop = stop;
     options.random = kube::make_random();
     options.count = [this](const std::string&, const std::string& method, const std::string&) {
       if (method != "GET") ++writes_;
@@ -77,9 +79,10 @@ class LiveManager : public ::testing::Test {
     options.validating_configuration = ns_;
     options.on_certificate = [this](const auto& pair) { certificates_ += pair.empty() ? 0 : 1; };
     manager_ = std::make_unique<Manager>(
-        options,
-        ManagerEdges{[this](kube::WriteFence fence) { return make_client(std::move(fence)); },
-                     clock_, metrics_, kube::make_random()});
+        options, ManagerEdges{[this](kube::WriteFence fence, kube::RequestStop* stop) {
+                                return make_client(std::move(fence), stop);
+                              },
+                              clock_, metrics_, kube::make_random()});
     manager_->start();
     ASSERT_TRUE(eventually([&] { return manager_->leads() && manager_->synced(); }));
   }

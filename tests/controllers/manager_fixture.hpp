@@ -44,7 +44,7 @@ class ManagerTest : public ::testing::Test {
   }
   void start_only() {
     manager_ = std::make_unique<Manager>(
-        options_, ManagerEdges{[this](kube::WriteFence fence) {
+        options_, ManagerEdges{[this](kube::WriteFence fence, kube::RequestStop*) {
                                  return std::make_unique<WorldClient>(world_, std::move(fence));
                                },
                                clock_, metrics_, kube::make_random()});

@@ -202,12 +202,12 @@ TEST_F(SteadyManager, PodsThatMissedWhileNobodyLedAreToldOnce) {
   const double before = runs("missed-pods");
   clock_.advance(std::chrono::minutes(1));
   options_.identity = "next";
-  manager_ = std::make_unique<Manager>(options_,
-                                       ManagerEdges{[this](kube::WriteFence fence) {
-                                                      return std::make_unique<testing::WorldClient>(
-                                                          world_, std::move(fence));
-                                                    },
-                                                    clock_, metrics_, kube::make_random()});
+  manager_ = std::make_unique<Manager>(
+      options_, ManagerEdges{[this](kube::WriteFence fence, kube::RequestStop*) {
+                               return std::make_unique<testing::WorldClient>(world_,
+                                                                             std::move(fence));
+                             },
+                             clock_, metrics_, kube::make_random()});
   manager_->start();
   ASSERT_TRUE(eventually([&] { return runs("missed-pods") >= before + 2; }));
   stop();

@@ -158,12 +158,12 @@ TEST_F(ManagerTest, CountsNodesAndIsQuietAboutThemAfterARestart) {
 
   const std::size_t before = write_count();
   kube::Metrics fresh;  // the next process counts anew
-  manager_ = std::make_unique<Manager>(options_,
-                                       ManagerEdges{[this](kube::WriteFence fence) {
-                                                      return std::make_unique<testing::WorldClient>(
-                                                          world_, std::move(fence));
-                                                    },
-                                                    clock_, fresh, kube::make_random()});
+  manager_ = std::make_unique<Manager>(
+      options_, ManagerEdges{[this](kube::WriteFence fence, kube::RequestStop*) {
+                               return std::make_unique<testing::WorldClient>(world_,
+                                                                             std::move(fence));
+                             },
+                             clock_, fresh, kube::make_random()});
   manager_->start();
   const auto shows = [&](const std::string& line) {
     return fresh.text().find(line) != std::string::npos;

@@ -23,7 +23,13 @@ class FakeProxy final : public kube::Transport {
   tl::expected<kube::HttpResponse, kube::TransportError> send(
       const kube::HttpRequest& request) override {
     ++requests;
-    while (hold != nullptr && *hold) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    while (hold != nullptr && *hold) {
+      if (request.cancel != nullptr && request.cancel->raised()) {
+        return tl::unexpected(
+            kube::TransportError{kube::TransportError::Kind::Cancelled, "stopped"});
+      }
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
     kube::HttpResponse response;
     response.status = 404;
     if (const auto found = answers.find(request.target); found != answers.end()) {
@@ -203,9 +209,14 @@ TEST_F(Resolver, StopsWhileAskingIsInProgress) {
   std::atomic<bool> hold{true};
   proxy_.hold = &hold;
   resolver_->resolve("1.22", false, {"ns", "app"});
-  std::thread release([&] { hold = false; });
+  const auto until = std::chrono::steady_clock::now() + seconds(20);
+  while (proxy_.requests == 0 && std::chrono::steady_clock::now() < until) {
+    std::this_thread::yield();
+  }
+  // The proxy never answers.
   resolver_->stop();
-  release.join();
+  EXPECT_EQ(proxy_.requests, 1) << "neither the rest of this question nor another proxy";
+  EXPECT_EQ(ready_, 0);
   EXPECT_EQ(resolver_->resolve("1.23", false, {"ns", "app"}).state, State::Pending);
 }
 

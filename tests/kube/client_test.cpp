@@ -118,7 +118,7 @@ class ClientTest : public ::testing::Test {
   Deadline soon() { return clock_.now() + seconds(60); }
 
   RealClock clock_;
-  StopSignal stop_;
+  RequestStop stop_;
   std::shared_ptr<FakeTransport> transport_ = std::make_shared<FakeTransport>();
   std::shared_ptr<FakeStreams> streams_ = std::make_shared<FakeStreams>();
   std::shared_ptr<FakeCredentials> credentials_ = std::make_shared<FakeCredentials>();
@@ -218,8 +218,11 @@ TEST_F(ClientTest, StopEndsWaitsAndFurtherRequests) {
   const auto answer = client()->get(kPods, {"a", "b"}, soon());
   ASSERT_FALSE(answer);
   EXPECT_EQ(answer.error().kind, Kind::ShuttingDown);
+  EXPECT_EQ(transport_->requests.at(0).cancel, &stop_.signal()) << "a request under way ends, too";
   EXPECT_EQ(client()->get(kPods, {"a", "b"}, soon()).error().kind, Kind::ShuttingDown);
+  EXPECT_EQ(client()->watch(kPods, {}).error().kind, Kind::ShuttingDown);
   EXPECT_EQ(transport_->sent, 1);
+  EXPECT_TRUE(streams_->requests.empty());
 }
 
 TEST_F(ClientTest, SendsNothingForUnusableNames) {
@@ -236,6 +239,7 @@ TEST_F(ClientTest, WatchRefusalsAreClassified) {
   streams_->statuses = {401, 200};
   const auto stream = client()->watch(kPods, {});
   ASSERT_TRUE(stream);
+  EXPECT_EQ(streams_->requests.back().cancel, &stop_.signal());
   EXPECT_THAT(streams_->requests.back().target, HasSubstr("watch=1"));
   EXPECT_EQ(header_value(streams_->requests.back().headers, "authorization"), "Bearer 2");
   EXPECT_THAT(counted_, ElementsAre("410 GET api:443", "401 GET api:443", "200 GET api:443"));
