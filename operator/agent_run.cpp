@@ -16,10 +16,10 @@
 #include "agent/sumdb/database.hpp"
 #include "agent/toolchains/fetching_provider.hpp"
 #include "agent/toolchains/store.hpp"
-#include "kube/config_loader.hpp"
 #include "kube/files.hpp"
 #include "kube/make_client.hpp"
 #include "operator/agent_flags.hpp"
+#include "operator/cluster.hpp"
 #include "operator/idle_pages.hpp"
 #include "operator/logging.hpp"
 #include "operator/process.hpp"
@@ -82,26 +82,16 @@ tl::expected<agent::FetchOptions, std::string> fetch_options(const AgentFlags& f
 }
 
 /// The way to the API server; null with --standalone.
-struct Cluster {
-  std::optional<kube::ClientParts> parts;
-  std::unique_ptr<kube::Client> client;
-};
-
-tl::expected<Cluster, std::string> connect(const AgentFlags& flags, kube::RealClock& clock,
-                                           kube::RequestStop& stop, const kube::Random& random,
-                                           kube::Metrics& metrics) {
-  Cluster out;
-  if (flags.standalone) return out;
-  kube::LoadOptions load;
-  load.kubeconfig = flags.kubeconfig;
-  load.context = flags.context;
-  const auto config = kube::load_cluster_config(load);
-  if (!config) {
-    return tl::unexpected(config.error().text() +
-                          "\nWithout a cluster, for development: --standalone");
+tl::expected<std::unique_ptr<kube::Client>, std::string> connect(const AgentFlags& flags,
+                                                                 kube::RealClock& clock,
+                                                                 kube::RequestStop& stop,
+                                                                 const kube::Random& random,
+                                                                 kube::Metrics& metrics) {
+  if (flags.standalone) return nullptr;
+  auto cluster = open_cluster(flags.kubeconfig, flags.context, clock);
+  if (!cluster) {
+    return tl::unexpected(cluster.error() + "\nWithout a cluster, for development: --standalone");
   }
-  auto parts = kube::make_client_parts(*config, clock);
-  if (!parts) return tl::unexpected(parts.error().text());
   kube::ClientOptions options;
   options.clock = &clock;
   options.stop = &stop;
@@ -111,9 +101,7 @@ tl::expected<Cluster, std::string> connect(const AgentFlags& flags, kube::RealCl
                              const std::string& host) {
     metrics.count_request(code, method, host);
   };
-  out.parts = std::move(*parts);
-  out.client = kube::make_client(*out.parts, std::move(options));
-  return out;
+  return kube::make_client(std::move(cluster->parts), std::move(options));
 }
 
 ExitCode run(const AgentFlags& flags) {
@@ -188,8 +176,8 @@ ExitCode run(const AgentFlags& flags) {
   options.collect = *triggers;
   options.limits = std::move(*limits);
   options.delete_rate = flags.delete_rate;
-  auto node = agent::NodeAgent::open(
-      std::move(options), {*provider, clock, metrics, random, cluster->client.get(), &fetches});
+  auto node = agent::NodeAgent::open(std::move(options),
+                                     {*provider, clock, metrics, random, cluster->get(), &fetches});
   if (!node) return fail(ExitCode::Input, node.error());
   (*node)->add_checks(ready);
   std::atomic<bool> told{false};

@@ -9,8 +9,7 @@
 #include <vector>
 
 #include "controllers/gobuildenv/records.hpp"
-#include "kube/config_loader.hpp"
-#include "kube/make_client.hpp"
+#include "operator/cluster.hpp"
 #include "operator/cluster_environments.hpp"
 #include "operator/command.hpp"
 #include "operator/documents.hpp"
@@ -91,26 +90,15 @@ ExitCode from_files(const ExplainFlags& flags, const std::string& wanted) {
 }
 
 ExitCode from_cluster(const ExplainFlags& flags, const std::string& name, bool ns_given) {
-  kube::LoadOptions load;
-  load.kubeconfig = flags.kubeconfig;
-  load.context = flags.context;
-  const auto config = kube::load_cluster_config(load);
-  if (!config) {
-    complain("explain", config.error().text());
-    return ExitCode::Input;
-  }
   kube::RealClock clock;
-  auto parts = kube::make_client_parts(*config, clock);
-  if (!parts) {
-    complain("explain", parts.error().text());
+  const auto cluster = open_cluster(flags.kubeconfig, flags.context, clock);
+  if (!cluster) {
+    complain("explain", cluster.error());
     return ExitCode::Input;
   }
-  kube::ClientOptions client_options;
-  client_options.clock = &clock;
-  client_options.random = kube::make_random();
-  const auto client = kube::make_client(*parts, std::move(client_options));
+  const auto client = command_client(*cluster, clock);
   const auto deadline = clock.now() + kClusterTimeout;
-  const std::string ns = ns_given ? flags.ns : config->ns;
+  const std::string ns = ns_given ? flags.ns : cluster->ns;
   const auto pod = client->get(controllers::kPodType, {ns, name}, deadline);
   if (!pod) {
     complain("explain", fmt::format("pod {}/{}: {}", ns, name, pod.error().message));

@@ -11,13 +11,13 @@
 
 #include "controllers/manager.hpp"
 #include "goenv/proxy_list.hpp"
-#include "kube/config_loader.hpp"
 #include "kube/health.hpp"
 #include "kube/http_server.hpp"
 #include "kube/make_client.hpp"
 #include "kube/metrics.hpp"
 #include "kube/proxy_environment.hpp"
 #include "kube/web_transport.hpp"
+#include "operator/cluster.hpp"
 #include "operator/logging.hpp"
 #include "operator/manager_options.hpp"
 #include "operator/process.hpp"
@@ -98,16 +98,10 @@ int run(const ManagerFlags& flags) {
   auto ca = read_pem("--module-proxy-ca", flags.module_proxy_ca);
   if (!ca) return fail(ExitCode::Input, ca.error());
 
-  kube::LoadOptions load;
-  load.kubeconfig = flags.kubeconfig;
-  load.context = flags.context;
-  const auto config = kube::load_cluster_config(load);
-  if (!config) return fail(ExitCode::Input, config.error().text());
-
   kube::RealClock clock;
   const kube::Random random = kube::make_random();
-  auto parts = kube::make_client_parts(*config, clock);
-  if (!parts) return fail(ExitCode::Input, parts.error().text());
+  const auto cluster = open_cluster(flags.kubeconfig, flags.context, clock);
+  if (!cluster) return fail(ExitCode::Input, cluster.error());
 
   kube::Metrics metrics;
   kube::HealthChecks live("healthz");
@@ -131,7 +125,7 @@ int run(const ManagerFlags& flags) {
   options.identity = identity(random);
   options.own_namespace = !flags.own_namespace.empty()            ? flags.own_namespace
                           : !environment("POD_NAMESPACE").empty() ? environment("POD_NAMESPACE")
-                                                                  : config->ns;
+                                                                  : cluster->ns;
 
   const std::vector<std::string> excluded = excluded_namespaces(flags, options.own_namespace);
   options.excluded_namespaces = excluded;
@@ -163,7 +157,7 @@ int run(const ManagerFlags& flags) {
                                                               const std::string& host) {
                                       metrics.count_request(code, method, host);
                                     };
-                                    return kube::make_client(*parts, std::move(client));
+                                    return kube::make_client(cluster->parts, std::move(client));
                                   },
                                   clock, metrics, random};
 
@@ -199,7 +193,7 @@ int run(const ManagerFlags& flags) {
 
   signals.on_first([&manager] { manager.request_stop(); });
   spdlog::info("manager starts identity={} namespace={} server={}", self, own_namespace,
-               parts->host);
+               cluster->parts.host);
   manager.start();
   const auto end = manager.wait();
 

@@ -6,8 +6,7 @@
 #include <memory>
 #include <string>
 
-#include "kube/config_loader.hpp"
-#include "kube/make_client.hpp"
+#include "operator/cluster.hpp"
 #include "operator/command.hpp"
 #include "operator/offline_flags.hpp"
 #include "operator/uninstall.hpp"
@@ -24,24 +23,13 @@ struct Flags {
 };
 
 ExitCode run(const Flags& flags) {
-  kube::LoadOptions load;
-  load.kubeconfig = flags.kubeconfig;
-  load.context = flags.context;
-  const auto config = kube::load_cluster_config(load);
-  if (!config) {
-    complain("prepare-uninstall", config.error().text());
-    return ExitCode::Input;
-  }
   kube::RealClock clock;
-  auto parts = kube::make_client_parts(*config, clock);
-  if (!parts) {
-    complain("prepare-uninstall", parts.error().text());
+  const auto cluster = open_cluster(flags.kubeconfig, flags.context, clock);
+  if (!cluster) {
+    complain("prepare-uninstall", cluster.error());
     return ExitCode::Input;
   }
-  kube::ClientOptions client_options;
-  client_options.clock = &clock;
-  client_options.random = kube::make_random();
-  const auto client = kube::make_client(*parts, std::move(client_options));
+  const auto client = command_client(*cluster, clock);
   UninstallOptions options = flags.options;
   options.wait = std::chrono::seconds(flags.wait_seconds);
   options.settle = std::chrono::seconds(flags.settle_seconds);
