@@ -14,6 +14,7 @@ an API server alone), and asserts on what kubectl shows.
     load.py       pods created without a pause
     managers.py   the operator's processes in pods, and who is connected to them
     image_builds.py one build in a conda image, without and with the label
+    exposition.py what a scraper reads
     build_pods.py pods that build with the node agent's volumes
     case.py       the base of every test case
 """
