@@ -150,14 +150,14 @@ class NodeAgent(harness.Case):
         self.delete("allowed")
         wait_for("the record to go", 60, lambda: "allowed" not in self.records())
 
-    def test_the_agent_is_killed_and_comes_back(self):
+    def test_the_agents_pod_is_deleted_and_another_comes(self):
         """A pod keeps its toolchain; its use is counted before and after, and released once."""
         self.declare("go122", NEW)
         self.create("patient", "go122")
         self.log("patient")
         before = self.records()["patient"]
-        killed = self.agent.kill()
-        wait_for("another agent", 60, lambda: set(self.agent.pods()) - {killed})
+        gone = self.agent.delete()
+        wait_for("another agent", 60, lambda: set(self.agent.pods()) - {gone})
         self.agent.wait_ready()
         self.assertEqual(self.records()["patient"], before)
         said = self.cluster.kubectl("-n", "ci", "exec", "patient", "--", "go", "version").stdout

@@ -10,6 +10,7 @@ an API server alone), and asserts on what kubectl shows.
     cluster.py    a cluster of e2e/cluster, and its audit log
     chart.py      the chart, rendered or installed
     in_cluster.py, off_cluster.py    the operator, deployed
+    processes.py  processes of pods, as this machine sees them
     agent.py      the node agent's DaemonSet
     load.py       pods created without a pause
     managers.py   the operator's processes in pods, and who is connected to them

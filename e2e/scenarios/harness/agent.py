@@ -1,6 +1,10 @@
 """The node agent's DaemonSet, as the chart installs it."""
 
-from .tools import SYSTEM_NAMESPACE, Failure
+import os
+import signal
+
+from .processes import process_of
+from .tools import SYSTEM_NAMESPACE, Failure, wait_for
 
 PODS = f"/api/v1/namespaces/{SYSTEM_NAMESPACE}/pods"
 OF_AGENTS = "?labelSelector=app.kubernetes.io/component%3Dagent"
@@ -42,12 +46,26 @@ class Agent:
         return [p["metadata"]["name"] for p in self.api.list(PODS + OF_AGENTS)
                 if "deletionTimestamp" not in p["metadata"]]
 
-    def kill(self):
-        """Deletes its pod without a farewell; gives the name."""
+    def delete(self):
+        """Deletes its pod without time for a farewell; gives the name."""
         (pod,) = self.pods()
         self.cluster.kubectl("-n", SYSTEM_NAMESPACE, "delete", "pod", pod, "--grace-period=0",
                              "--force")
         return pod
+
+    def process(self):
+        """The id of its process on this machine."""
+        (pod,) = self.pods()
+        return process_of(pod, "gobuildenv-agent")
+
+    def kill(self):
+        """SIGKILL; returns when the kubelet has started it again and it is ready."""
+        before = self.process()
+        os.kill(before, signal.SIGKILL)
+        wait_for("the agent to be started again", 60, lambda: self.process() != before)
+        self.wait_ready()
+        # What says so at once may still be about the one that was killed.
+        wait_for("the agent to answer", 60, lambda: self.metric("gobuildenv_csi_volumes") >= 0)
 
     def metric(self, name):
         """The sum of all metrics whose name and labels begin so."""

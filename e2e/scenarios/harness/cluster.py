@@ -82,8 +82,8 @@ class Cluster:
     def load_image(self, archive):
         run(CLUSTER, "load-image", "--name", self.name, archive, timeout=1800, progress=True)
 
-    def kill(self, program):
-        run(CLUSTER, "kill", "--name", self.name, program)
+    def kill(self, program, signal="KILL"):
+        run(CLUSTER, "kill", "--name", self.name, program, "--signal", signal)
 
     def restart(self, program):
         run(CLUSTER, "restart", "--name", self.name, program)

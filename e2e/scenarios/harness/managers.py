@@ -8,23 +8,12 @@ import signal
 import socket
 import sys
 
-from .tools import Failure
+from .processes import process_of
 
 
 def manager_process(pod_name):
     """The id of the manager in that pod, as this machine sees it."""
-    wanted = f"POD_NAME={pod_name}".encode()
-    for process in pathlib.Path("/proc").iterdir():
-        if not process.name.isdigit():
-            continue
-        try:
-            command = (process / "cmdline").read_bytes().split(b"\0")
-            if (command[:2] == [b"/usr/local/bin/gobuildenv", b"manager"]
-                    and wanted in (process / "environ").read_bytes().split(b"\0")):
-                return int(process.name)
-        except OSError:
-            continue  # it ended while being looked at
-    raise Failure(f"no manager of pod {pod_name!r} runs")
+    return process_of(pod_name, "gobuildenv", "manager")
 
 
 def kill_manager(pod_name):
