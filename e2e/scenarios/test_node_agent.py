@@ -1,6 +1,7 @@
 """Toolchains out of the node agent's store, through the CSI driver, on a real kubelet."""
 
 import json
+import re
 import time
 import unittest
 
@@ -10,7 +11,7 @@ from harness import wait_for
 
 SECONDS = 120
 NEW, OLD, ABSENT = "1.22.3", "1.21.6", "1.21.5"
-TOOLCHAIN = "/opt/gobuildenv/toolchain"
+TOOLCHAIN, CACHE = "/opt/gobuildenv/toolchain", "/var/cache/gobuildenv"
 # Says what it is built by, tries to change its toolchain, and stays.
 SCRIPT = f"""
 set -eu
@@ -29,6 +30,10 @@ func last[T any](list []T) T {{ return list[len(list)-1] }}
 func main() {{ fmt.Println("built by", runtime.Version(), last([]int{{41, 42}})) }}
 GO
 go version
+go env GOROOT GOCACHE GOMODCACHE | while read -r folder; do
+  mkdir -p "$folder"
+  stat -Lc 'folder %n %d:%i' "$folder"
+done
 go build -o program .
 ./program
 touch {TOOLCHAIN}/new 2>&1 || echo "the toolchain is read-only"
@@ -37,6 +42,12 @@ sleep 3600 & wait
 """
 RESTRICTED = {"runAsNonRoot": True, "runAsUser": 12345, "runAsGroup": 12345,
               "seccompProfile": {"type": "RuntimeDefault"}}
+
+
+def identity(path):
+    """As `folder` lines of the pods' script."""
+    found = path.stat()
+    return f"{found.st_dev}:{found.st_ino}"
 
 
 class NodeAgent(harness.Case):
@@ -107,6 +118,10 @@ class NodeAgent(harness.Case):
         found = [json.loads(path.read_text()) for path in (self.root / "volumes").glob("*.json")]
         return {record["pod"]["name"]: record for record in found}
 
+    def folders(self, log):
+        """What the pod said of its folders: which one on which disk each is, by path."""
+        return dict(re.findall(r"^folder (\S+) (\d+:\d+)$", log, re.MULTILINE))
+
     def test_two_toolchains_at_once(self):
         """1.22.3 and 1.21.6 on one node at the same time, under Pod Security `restricted`."""
         self.declare("go122", NEW)
@@ -124,6 +139,14 @@ class NodeAgent(harness.Case):
         self.assertEqual({name: records[name]["toolchain"] for name in ("new", "old")},
                          {"new": NEW, "old": OLD})
         self.assertNotEqual(records["new"]["source"], records["old"]["source"])
+        folders = {name: self.folders(logs[name]) for name in ("new", "old")}
+        for name, found in folders.items():
+            print(f"{name}: GOROOT, GOCACHE, GOMODCACHE are {found}", flush=True)
+            self.assertEqual(list(found), [TOOLCHAIN, f"{CACHE}/build", f"{CACHE}/mod"])
+            self.assertEqual(found[TOOLCHAIN], identity(self.root / records[name]["source"]),
+                             "the toolchain is that of the store")
+        for path in folders["new"]:
+            self.assertNotEqual(folders["new"][path], folders["old"][path], path)
         for name in ("new", "old"):
             self.delete(name)
         wait_for("the records to go", 60, lambda: not {"new", "old"} & set(self.records()))
