@@ -27,7 +27,8 @@ function(gbe_test)
     list(APPEND ARG_LABELS threads)
     add_dependencies(threaded_tests ${ARG_NAME}_test)
   endif()
-  set_tests_properties(${ARG_NAME} PROPERTIES TIMEOUT 300 LABELS "${ARG_LABELS}")
+  set_tests_properties(${ARG_NAME} PROPERTIES TIMEOUT 300 LABELS "${ARG_LABELS}"
+    ENVIRONMENT "TSAN_OPTIONS=suppressions=tests/thread_sanitizer.txt")
 endfunction()
 
 # gbe_fuzzer(NAME review SOURCES review_fuzz.cpp LIBS gbe_webhooks CORPUS dir)

@@ -1,6 +1,5 @@
 // How a manager stops while the API server swallows requests: real clients, real time.
 #include <gtest/gtest.h>
-#include <spdlog/spdlog.h>
 
 #include <atomic>
 #include <functional>
@@ -64,8 +63,6 @@ class StopTest : public ::testing::Test {
   using Swallows = std::function<bool(const RecordedRequest&)>;
 
   void start(Swallows swallows) {
-    // Made before there are threads: ThreadSanitizer does not see how spdlog guards it.
-    static_cast<void>(spdlog::default_logger());
     server_ = std::make_unique<ScriptedServer>(
         [this, swallows = std::move(swallows)](const RecordedRequest& request) {
           if (!well_ && swallows(request)) return Reply::black_hole();

@@ -2,7 +2,6 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <spdlog/spdlog.h>
 
 #include <atomic>
 
@@ -72,8 +71,6 @@ class View : public ::testing::Test {
     pods_->join();
   }
   void sync() {
-    // Made before there are two threads: ThreadSanitizer does not see into the logging library.
-    static_cast<void>(spdlog::default_logger());
     environments_->start();
     pods_->start();
     const auto deadline = std::chrono::steady_clock::now() + seconds(30);
