@@ -40,6 +40,18 @@ def kubectl(*args, stdin=None, check=True):
     return done
 
 
+def explain(*args):
+    """What `kubectl explain` says; a new CRD is published in OpenAPI some time after it is served."""
+    deadline = time.monotonic() + 60
+    while True:
+        done = kubectl("explain", *args, check=False)
+        if done.returncode == 0:
+            return done.stdout
+        if "not found in OpenAPI schema" not in done.stderr or time.monotonic() > deadline:
+            raise AssertionError(f"kubectl explain {' '.join(args)}: {done.stderr}")
+        time.sleep(0.2)
+
+
 def cases(name):
     """The documents of a case file: (title, [want], [never], spec text)."""
     for document in (HERE / "cases" / name).read_text().split("\n---\n"):
@@ -131,10 +143,10 @@ class CrdTest(unittest.TestCase):
                     self.assertEqual(schema.get("default", {}), {})
 
     def test_explain_teaches(self):
-        text = kubectl("explain", "gobuildenv.spec", "--recursive").stdout
+        text = explain("gobuildenv.spec", "--recursive")
         for field in ("toolchain", "sumDB", "launcherPaths", "unusedFor", "matchExpressions"):
             self.assertIn(field, text)
-        version = kubectl("explain", "gbe.spec.toolchain.version").stdout
+        version = explain("gbe.spec.toolchain.version")
         self.assertIn("Always quote it", " ".join(version.split()))
 
     def test_refused(self):

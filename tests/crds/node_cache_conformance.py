@@ -10,7 +10,7 @@ import os
 import time
 import unittest
 
-from crd_conformance import HERE, kubectl, walk
+from crd_conformance import HERE, explain, kubectl, walk
 
 CRD = HERE.parent.parent / "crds" / "gonodecaches.yaml"
 NAME = f"node-{os.getpid()}"
@@ -85,7 +85,7 @@ class NodeCacheCrdTest(unittest.TestCase):
         self.assertIn("2Gi", lines[1])
         self.assertIn("Serving", kubectl("get", "gnc", NAME, "-o", "wide").stdout)
         kubectl("wait", "--for=condition=Ready", f"gnc/{NAME}", "--timeout=30s")
-        said = kubectl("explain", "gonodecache.status.toolchains", "--recursive").stdout
+        said = explain("gonodecache.status.toolchains", "--recursive")
         self.assertIn("progress", said)
 
     def test_what_is_not_applied_again_goes(self):
