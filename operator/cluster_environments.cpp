@@ -13,6 +13,7 @@
 
 namespace gobuildenv::cli {
 
+using webhooks::CsiDriver;
 using webhooks::NamespaceInjection;
 using webhooks::ServedEnvironment;
 
@@ -105,11 +106,12 @@ NamespaceInjection ClusterEnvironments::injection(std::string_view ns) const {
   return decoded ? decoded->value->injection : NamespaceInjection::Unknown;
 }
 
-bool ClusterEnvironments::csi_available() const {
+CsiDriver ClusterEnvironments::csi_driver() const {
   const auto object =
       client_.get(controllers::kCsiDriverType, {{}, std::string(goenv::kCsiDriver)}, deadline_);
-  if (!object) failed(object.error(), "CSIDriver");
-  return object.has_value();
+  if (object) return CsiDriver::Registered;
+  const auto answer = failed(object.error(), "CSIDriver");
+  return answer.found == Found::No ? CsiDriver::Absent : CsiDriver::Unknown;
 }
 
 }  // namespace gobuildenv::cli

@@ -22,7 +22,7 @@ class ClusterEnvironments final : public webhooks::EnvironmentLookup {
   Answer find(std::string_view ns, std::string_view name) const override;
   Candidates selecting(std::string_view ns, const webhooks::Labels& labels) const override;
   webhooks::NamespaceInjection injection(std::string_view ns) const override;
-  bool csi_available() const override;
+  webhooks::CsiDriver csi_driver() const override;
 
   /// The first request that failed otherwise than with "not found"; empty: none.
   [[nodiscard]] const std::string& trouble() const { return trouble_; }

@@ -52,7 +52,9 @@ class OfflineEnvironments final : public webhooks::EnvironmentLookup {
   Answer find(std::string_view ns, std::string_view name) const override;
   Candidates selecting(std::string_view ns, const webhooks::Labels& labels) const override;
   webhooks::NamespaceInjection injection(std::string_view ns) const override;
-  bool csi_available() const override { return csi_available_; }
+  webhooks::CsiDriver csi_driver() const override {
+    return csi_available_ ? webhooks::CsiDriver::Registered : webhooks::CsiDriver::Absent;
+  }
 
  private:
   std::map<std::pair<std::string, std::string>, std::shared_ptr<const webhooks::ServedEnvironment>,

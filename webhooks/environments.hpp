@@ -41,6 +41,10 @@ struct ServedEnvironment {
 /// The namespace's label gobuildenv.dev/injection. Unknown: it cannot be read at the moment.
 enum class NamespaceInjection { Unset, Enabled, Enforced, Disabled, Unknown };
 
+/// The CSI driver gobuildenv.dev in the cluster: without it caches are emptyDirs and
+/// `delivery: Volume` cannot be served. Unknown: it cannot be read at the moment.
+enum class CsiDriver { Absent, Registered, Unknown };
+
 using Labels = std::map<std::string, std::string, std::less<>>;
 
 /// Thread-safe, does not block on the network longer than the review's deadline allows.
@@ -72,9 +76,7 @@ class EnvironmentLookup {
   /// The environments of `ns` whose podSelector matches `labels`.
   virtual Candidates selecting(std::string_view ns, const Labels& labels) const = 0;
   virtual NamespaceInjection injection(std::string_view ns) const = 0;
-  /// Whether the CSI driver is registered in the cluster: without it caches are emptyDirs and
-  /// `delivery: Volume` cannot be served.
-  virtual bool csi_available() const = 0;
+  virtual CsiDriver csi_driver() const = 0;
 };
 
 }  // namespace gobuildenv::webhooks

@@ -10,6 +10,7 @@
 
 namespace gobuildenv::controllers {
 
+using webhooks::CsiDriver;
 using webhooks::NamespaceInjection;
 using webhooks::ServedEnvironment;
 
@@ -138,11 +139,20 @@ NamespaceInjection ServingLookup::injection(std::string_view ns) const {
   return decoded ? decoded->value->injection : NamespaceInjection::Unknown;
 }
 
-bool ServingLookup::csi_available() const {
+CsiDriver ServingLookup::csi_driver() const {
   static const kube::ObjectKey key{{}, std::string(goenv::kCsiDriver)};
-  if (const auto cached = sources_.csi_drivers.get(key)) return !cached->deleting;
-  if (sources_.csi_drivers.has_synced()) return false;
-  return sources_.client.get(kCsiDriverType, key, short_deadline()).has_value();
+  const auto state = [](const CsiDriverRecord& record) {
+    return record.deleting ? CsiDriver::Absent : CsiDriver::Registered;
+  };
+  if (const auto cached = sources_.csi_drivers.get(key)) return state(*cached);
+  if (sources_.csi_drivers.has_synced()) return CsiDriver::Absent;
+  const auto live = sources_.client.get(kCsiDriverType, key, short_deadline());
+  if (!live) {
+    const bool absent = live.error().kind == kube::Error::Kind::NotFound;
+    return absent ? CsiDriver::Absent : CsiDriver::Unknown;
+  }
+  const auto decoded = decode_csi_driver(*live);
+  return decoded ? state(*decoded->value) : CsiDriver::Unknown;
 }
 
 }  // namespace gobuildenv::controllers

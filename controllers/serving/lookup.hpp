@@ -41,7 +41,7 @@ class ServingLookup final : public webhooks::EnvironmentLookup {
   Answer find(std::string_view ns, std::string_view name) const override;
   Candidates selecting(std::string_view ns, const webhooks::Labels& labels) const override;
   webhooks::NamespaceInjection injection(std::string_view ns) const override;
-  bool csi_available() const override;
+  webhooks::CsiDriver csi_driver() const override;
 
  private:
   /// What served `key` last, when it is made of what the caches hold now; else null.

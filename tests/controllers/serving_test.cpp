@@ -12,6 +12,7 @@ namespace {
 
 using nlohmann::json;
 using std::chrono::milliseconds;
+using webhooks::CsiDriver;
 using webhooks::NamespaceInjection;
 using Found = webhooks::EnvironmentLookup::Found;
 using Kind = kube::Error::Kind;
@@ -282,7 +283,7 @@ TEST_F(Serving, ANamespaceThatCannotBeReadIsNotUnlabelled) {
 
 TEST_F(Serving, TheNamespaceAndTheDriverTakeAThirdOfTheTime) {
   lookup_.injection("ns");
-  lookup_.csi_available();
+  lookup_.csi_driver();
   const auto now = std::chrono::steady_clock::now();
   ASSERT_EQ(client_.asked.size(), 2u);
   for (const auto& deadline : client_.asked) EXPECT_LE(deadline, now + milliseconds(700) / 3);
@@ -314,19 +315,36 @@ TEST_F(Serving, ReadsTheNamespacesLabel) {
 }
 
 TEST_F(Serving, KnowsWhetherTheDriverIsRegistered) {
-  EXPECT_FALSE(lookup_.csi_available());
   json driver{{"metadata", {{"name", std::string(goenv::kCsiDriver)}}}};
+  json leaving = driver;
+  leaving["metadata"]["deletionTimestamp"] = "2026-11-22T10:58:50Z";
+  EXPECT_EQ(lookup_.csi_driver(), CsiDriver::Absent);
   client_.put("csidrivers", driver);
-  EXPECT_TRUE(lookup_.csi_available());
-  EXPECT_EQ(client_.gets, 2);
+  EXPECT_EQ(lookup_.csi_driver(), CsiDriver::Registered);
+  client_.put("csidrivers", leaving);
+  EXPECT_EQ(lookup_.csi_driver(), CsiDriver::Absent);
+  EXPECT_EQ(client_.gets, 3);
   sync();
-  EXPECT_FALSE(lookup_.csi_available());
+  EXPECT_EQ(lookup_.csi_driver(), CsiDriver::Absent);
   csi_drivers_.observe_write(client_.put("csidrivers", driver));
-  EXPECT_TRUE(lookup_.csi_available());
-  driver["metadata"]["deletionTimestamp"] = "2026-11-22T10:58:50Z";
-  csi_drivers_.observe_write(client_.put("csidrivers", driver));
-  EXPECT_FALSE(lookup_.csi_available());
-  EXPECT_EQ(client_.gets, 2);
+  EXPECT_EQ(lookup_.csi_driver(), CsiDriver::Registered);
+  csi_drivers_.observe_write(client_.put("csidrivers", leaving));
+  EXPECT_EQ(lookup_.csi_driver(), CsiDriver::Absent);
+  EXPECT_EQ(client_.gets, 3);
+}
+
+TEST_F(Serving, ADriverThatCannotBeReadIsNotAbsent) {
+  client_.put("csidrivers", {{"metadata", {{"name", std::string(goenv::kCsiDriver)}}}});
+  for (const Kind kind : {Kind::Retry, Kind::Forbidden, Kind::ShuttingDown}) {
+    client_.fail_gets = kind;
+    EXPECT_EQ(lookup_.csi_driver(), CsiDriver::Unknown);
+  }
+  client_.fail_gets = Kind::NotFound;
+  EXPECT_EQ(lookup_.csi_driver(), CsiDriver::Absent);
+  client_.fail_gets = Kind::Retry;
+  sync();
+  EXPECT_EQ(lookup_.csi_driver(), CsiDriver::Absent) << "the cache has the only one there is";
+  EXPECT_EQ(client_.gets, 4);
 }
 
 }  // namespace

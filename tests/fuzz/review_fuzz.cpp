@@ -48,7 +48,7 @@ class AnyEnvironment : public webhooks::EnvironmentLookup {
     return ns == "unread" ? webhooks::NamespaceInjection::Unknown
                           : webhooks::NamespaceInjection::Enabled;
   }
-  bool csi_available() const override { return true; }
+  webhooks::CsiDriver csi_driver() const override { return webhooks::CsiDriver::Registered; }
 
  private:
   std::shared_ptr<const webhooks::ServedEnvironment> environment_;

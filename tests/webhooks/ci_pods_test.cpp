@@ -39,7 +39,7 @@ TEST_P(CiPods, ChangesBuildContainersOnly) {
   const Json pod = read(GetParam());
   const Json expected = read("expectations.json")[GetParam()];
   FakeLookup lookup;
-  lookup.csi = true;
+  lookup.csi = CsiDriver::Registered;
   goenv::PodPlan plan = small_plan();
   plan.delivery = goenv::Delivery::Volume;
   plan.toolchain_path = "/opt/gobuildenv/toolchain";

@@ -27,6 +27,15 @@ struct Case {
 
 Json& labels(Json& pod) { return pod["metadata"]["labels"]; }
 
+/// Environment `build` with `delivery: Volume`, while nobody knows whether the driver is there.
+void mounted_while_the_driver_cannot_be_read(FakeLookup& lookup) {
+  goenv::PodPlan plan = small_plan();
+  plan.delivery = goenv::Delivery::Volume;
+  plan.toolchain_path = "/opt/gobuildenv/toolchain";
+  lookup.serve("build", plan);
+  lookup.csi = CsiDriver::Unknown;
+}
+
 const Case kCases[] = {
     {"asked", [](Json&, FakeLookup&) {}, "changed", nullptr},
     {"not asked", [](Json& pod, FakeLookup&) { labels(pod).clear(); }, "not-asked", nullptr},
@@ -199,6 +208,52 @@ const Case kCases[] = {
        labels(pod)["workflows.argoproj.io/component"] = "gc";
      },
      "excluded", "a pod of Argo Workflows itself"},
+    {"driver cannot be read",
+     [](Json&, FakeLookup& lookup) { mounted_while_the_driver_cannot_be_read(lookup); },
+     "unavailable", "pod unchanged: CSIDriver gobuildenv.dev cannot be read at the moment"},
+    {"driver cannot be read, but required",
+     [](Json& pod, FakeLookup& lookup) {
+       mounted_while_the_driver_cannot_be_read(lookup);
+       labels(pod)["gobuildenv.dev/required"] = "true";
+     },
+     "denied", nullptr, 503},
+    {"driver cannot be read, enforced namespace",
+     [](Json&, FakeLookup& lookup) {
+       mounted_while_the_driver_cannot_be_read(lookup);
+       lookup.namespace_injection = NamespaceInjection::Enforced;
+     },
+     "denied", nullptr, 503},
+    {"driver cannot be read, selected",
+     [](Json& pod, FakeLookup& lookup) {
+       mounted_while_the_driver_cannot_be_read(lookup);
+       labels(pod).clear();
+       lookup.namespace_injection = NamespaceInjection::Enforced;
+       lookup.selected.environments = {lookup.environments["ci/build"].environment};
+     },
+     "unavailable", "pod unchanged: CSIDriver gobuildenv.dev cannot be read at the moment"},
+    {"driver cannot be read, nothing is mounted",
+     [](Json&, FakeLookup& lookup) { lookup.csi = CsiDriver::Unknown; }, "changed", nullptr},
+    {"driver cannot be read, shared caches only",
+     [](Json& pod, FakeLookup& lookup) {
+       goenv::PodPlan plan = small_plan();
+       plan.caches[0].scope = goenv::CacheScope::Environment;
+       lookup.serve("build", plan);
+       lookup.csi = CsiDriver::Unknown;
+       labels(pod)["gobuildenv.dev/required"] = "true";
+     },
+     "changed", nullptr},
+    {"driver absent",
+     [](Json&, FakeLookup& lookup) {
+       mounted_while_the_driver_cannot_be_read(lookup);
+       lookup.csi = CsiDriver::Absent;
+     },
+     "changed", "no CSI driver gobuildenv.dev: go1.22.3 is not mounted"},
+    {"driver and namespace cannot be read",
+     [](Json&, FakeLookup& lookup) {
+       mounted_while_the_driver_cannot_be_read(lookup);
+       lookup.namespace_injection = NamespaceInjection::Unknown;
+     },
+     "unavailable", "pod unchanged: namespace ci cannot be read at the moment"},
     {"label beats two selectors",
      [](Json&, FakeLookup& lookup) {
        lookup.namespace_injection = NamespaceInjection::Enabled;
@@ -308,6 +363,22 @@ TEST(Decide, FailurePolicyDecidesWhereNobodyKnowsWhetherTheNamespaceEnforces) {
   EXPECT_EQ(status(selected), 200) << "no namespace refuses these";
   EXPECT_THAT(results,
               ElementsAre("changed", "unavailable", "unavailable", "denied", "unavailable"));
+}
+
+TEST(Decide, IsAnsweredWhereOnlyTheDriverCannotBeRead) {
+  FakeLookup lookup;
+  mounted_while_the_driver_cannot_be_read(lookup);
+  const auto handler = make_pod_handler(lookup, {}, {});
+  const auto answer = [&] { return handler(review_of(small_pod()).dump()); };
+  EXPECT_EQ(answer().status, 200) << "the namespace has said that the pod may run unchanged";
+  EXPECT_TRUE(Json::parse(answer().body)["response"]["allowed"].get<bool>());
+  lookup.namespace_injection = NamespaceInjection::Enforced;
+  EXPECT_EQ(answer().status, 200);
+  const Json refused = Json::parse(answer().body)["response"];
+  EXPECT_FALSE(refused["allowed"].get<bool>());
+  EXPECT_EQ(refused["status"]["code"], 503);
+  lookup.namespace_injection = NamespaceInjection::Unknown;
+  EXPECT_EQ(answer().status, 503) << "which of the webhooks was called, the API server knows";
 }
 
 TEST(Decide, ExcludedNamespacesAreNeverTouched) {

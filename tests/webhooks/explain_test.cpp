@@ -114,7 +114,7 @@ TEST(Explain, TellsWhoWonAndWhy) {
 
 TEST(Explain, SaysWhyACacheIsNotShared) {
   FakeLookup lookup;
-  lookup.csi = true;
+  lookup.csi = CsiDriver::Registered;
   goenv::PodPlan plan = small_plan();
   plan.caches[0].scope = plan.caches[1].scope = goenv::CacheScope::Namespace;
   lookup.serve("build", plan);

@@ -23,7 +23,7 @@ struct Injected {
 
 Injected inject(const Json& pod, const goenv::PodPlan& plan, bool csi = false) {
   FakeLookup lookup;
-  lookup.csi = csi;
+  lookup.csi = csi ? CsiDriver::Registered : CsiDriver::Absent;
   lookup.serve("build", plan);
   Injected result;
   result.response = decide_pod(pod, lookup);
@@ -504,7 +504,7 @@ TEST(Reinvocation, ServesAContainerThatAnotherWebhookAdded) {
 
 TEST(Reinvocation, FollowsAPolicyThatSetsHostUsers) {
   FakeLookup lookup;
-  lookup.csi = true;
+  lookup.csi = CsiDriver::Registered;
   lookup.serve("build", volume_plan());
   Json pod = patched(small_pod(), decide_pod(small_pod(), lookup));
   ASSERT_TRUE(volume_of(pod, "gobuildenv-modcache").contains("csi"));

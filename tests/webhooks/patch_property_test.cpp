@@ -137,7 +137,7 @@ void check_container(const Json& before, const Json& after) {
 RC_GTEST_PROP(Patch, HoldsForEveryPod, ()) {
   const Json pod = random_pod();
   FakeLookup lookup;
-  lookup.csi = *rc::gen::inRange(0, 2) == 0;
+  lookup.csi = *rc::gen::inRange(0, 2) == 0 ? CsiDriver::Registered : CsiDriver::Absent;
   lookup.serve("build", random_plan());
   const AdmissionResponse response = decide_pod(pod, lookup);
   RC_ASSERT(response.allowed);

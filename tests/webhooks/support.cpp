@@ -28,7 +28,7 @@ EnvironmentLookup::Candidates FakeLookup::selecting(std::string_view, const Labe
 
 NamespaceInjection FakeLookup::injection(std::string_view) const { return namespace_injection; }
 
-bool FakeLookup::csi_available() const { return csi; }
+CsiDriver FakeLookup::csi_driver() const { return csi; }
 
 goenv::PodPlan small_plan() {
   goenv::PodPlan plan;

@@ -19,7 +19,7 @@ class FakeLookup : public EnvironmentLookup {
   std::map<std::string, Answer> environments;  ///< by "namespace/name"
   Candidates selected;                         ///< by every namespace, whatever the pod's labels
   NamespaceInjection namespace_injection = NamespaceInjection::Unset;
-  bool csi = false;
+  CsiDriver csi = CsiDriver::Absent;
 
   /// Adds environment `name` of namespace ci with `plan` as revision `revision`.
   void serve(const std::string& name, const goenv::PodPlan& plan,
@@ -28,7 +28,7 @@ class FakeLookup : public EnvironmentLookup {
   Answer find(std::string_view ns, std::string_view name) const override;
   Candidates selecting(std::string_view ns, const Labels& labels) const override;
   NamespaceInjection injection(std::string_view ns) const override;
-  bool csi_available() const override;
+  CsiDriver csi_driver() const override;
 };
 
 /// A plan with a few variables, one hook, two launcher files and two caches.

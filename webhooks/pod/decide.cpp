@@ -1,8 +1,10 @@
 #include "webhooks/pod/decide.hpp"
 
+#include "goenv/names.hpp"
 #include "webhooks/pod/changes.hpp"
 #include "webhooks/pod/patch.hpp"
 #include "webhooks/pod/prepared.hpp"
+#include "webhooks/pod/volumes.hpp"
 
 namespace gobuildenv::webhooks {
 namespace {
@@ -83,8 +85,16 @@ Evaluation evaluate(const PodView& pod, std::string_view ns, const EnvironmentLo
     selection.reason = "revision " + environment.revision + ": " + prepared.error();
     return evaluation;
   }
+  const CsiDriver driver = lookup.csi_driver();
+  if (driver == CsiDriver::Unknown && wants_toolchain_volume(prepared.plan())) {
+    // Changed without its toolchain it would build with another one. The namespace has been read,
+    // so whether the pod may run unchanged is known here, unlike where that is what is missing.
+    selection.outcome = Outcome::Unavailable;
+    selection.reason = "CSIDriver " + std::string(goenv::kCsiDriver) + std::string(kNotNow);
+    return evaluation;
+  }
   evaluation.plan = &prepared.plan();
-  evaluation.changes = decide_changes(pod, prepared.with_csi(lookup.csi_available()));
+  evaluation.changes = decide_changes(pod, prepared.with_csi(driver == CsiDriver::Registered));
   return evaluation;
 }
 

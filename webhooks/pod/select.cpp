@@ -9,8 +9,6 @@
 namespace gobuildenv::webhooks {
 namespace {
 
-constexpr std::string_view kNotNow = " cannot be read at the moment";
-
 Selection left(Outcome outcome, std::string_view name, std::string reason) {
   Selection selection;
   selection.outcome = outcome;

@@ -22,12 +22,15 @@ enum class Outcome {
   Excluded,     ///< by its namespace, or a mirror pod, or a CI system's own pod
   Missing,      ///< the environment does not exist
   NotServed,    ///< it exists and has no revision yet
-  Unavailable,  ///< the environments or the namespace cannot be read at the moment
+  Unavailable,  ///< the environments, the namespace or the CSIDriver cannot be read at the moment
   Conflict,     ///< more than one podSelector matches, readable or not
   Unreadable,   ///< the revision's pod.json is not for this build
   Windows,      ///< environments are for Linux
   Selected,     ///< an environment applies
 };
+
+/// The end of the reason of Outcome::Unavailable.
+inline constexpr std::string_view kNotNow = " cannot be read at the moment";
 
 struct Selection {
   Outcome outcome = Outcome::NotAsked;

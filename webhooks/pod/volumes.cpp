@@ -94,9 +94,12 @@ std::string ca_volume(const goenv::PodPlan& plan) {
 
 }  // namespace
 
+bool wants_toolchain_volume(const goenv::PodPlan& plan) {
+  return plan.delivery == goenv::Delivery::Volume && !plan.toolchain_path.empty();
+}
+
 bool mounts_toolchain(const InjectionInput& input) {
-  return input.plan.delivery == goenv::Delivery::Volume && input.csi_available &&
-         !input.plan.toolchain_path.empty();
+  return input.csi_available && wants_toolchain_volume(input.plan);
 }
 
 std::string volume_json(std::string_view name, PodKind kind, const InjectionInput& input) {

@@ -14,6 +14,9 @@ inline constexpr std::string_view kToolchainVolume = "gobuildenv-toolchain";
 inline constexpr std::string_view kCredentialsVolume = "gobuildenv-netrc";
 inline constexpr std::string_view kCaVolume = "gobuildenv-ca";
 
+/// Whether the plan's toolchain comes in a volume of the CSI driver. Shared caches do not count:
+/// without the driver they are emptyDirs, and the build is slower but the same.
+bool wants_toolchain_volume(const goenv::PodPlan& plan);
 /// Whether `delivery: Volume` can be served here.
 bool mounts_toolchain(const InjectionInput& input);
 
