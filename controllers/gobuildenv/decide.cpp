@@ -105,7 +105,8 @@ class Decider {
   void reconcile() {
     const crds::Condition* ready = facts_.status.find(crds::kReady);
     const bool is_ready = ready != nullptr && ready->status == ConditionStatus::True;
-    const bool was_refused = ready != nullptr && ready->reason == kConfigMapRefused;
+    const bool was_refused = ready != nullptr && (ready->reason == kConfigMapRefused ||
+                                                  ready->reason == kConfigMapFailed);
     accepted_ = (is_ready || was_refused) && ready->observed_generation == facts_.generation;
     const bool settled = is_ready && accepted_ &&
                          facts_.status.observed_generation == facts_.generation &&
@@ -252,9 +253,9 @@ class Decider {
     const std::optional<std::string> hash = place(rendered.data);
     if (refused_ != nullptr) {
       toolchain_resolved();
-      stalled(std::string(kConfigMapRefused),
-              describe_refusal(refused_->first, refused_->second.message,
-                               facts_.status.find(crds::kStalled)));
+      stalled(
+          std::string(refused_->second.reason()),
+          describe_refusal(refused_->first, refused_->second, facts_.status.find(crds::kStalled)));
       recheck(refused_->second.retry_in);
       return;
     }
@@ -374,9 +375,8 @@ class Decider {
     if (result.create) {
       const auto refused = facts_.refused.find(result.create->name);
       if (refused != facts_.refused.end()) {
-        set(kExported, ConditionStatus::False, std::string(kConfigMapRefused),
-            describe_refusal(refused->first, refused->second.message,
-                             facts_.status.find(kExported)));
+        set(kExported, ConditionStatus::False, std::string(refused->second.reason()),
+            describe_refusal(refused->first, refused->second, facts_.status.find(kExported)));
         recheck(refused->second.retry_in);
         return;
       }

@@ -107,6 +107,7 @@ ReconcileResult EnvironmentReconciler::reconcile(const kube::ObjectKey& key) {
       if (decide_again) break;
     }
     if (decide_again) continue;
+    refusals_.settled(key);
     if (decision.status) {
       if (auto end = write_status(key, *gathered, *decision.status)) return *end;
     }
@@ -191,27 +192,26 @@ EnvironmentReconciler::Outcome EnvironmentReconciler::create(const kube::ObjectK
     gathered.facts.config_maps.push_back(std::move(fact));
     return std::nullopt;
   }
+  decide_again = true;
   if (written.error().kind == ErrorKind::AlreadyExists) {
-    decide_again = true;
     return adopt_existing(key, body.key, gathered);
   }
-  if (written.error().kind == ErrorKind::NotFound) {
-    // Updating an export that has gone, or the namespace has: the watch tells which.
-    return ReconcileResult::retry("ConfigMap or namespace is gone: " + written.error().message);
-  }
-  if (is_refusal(written.error())) {
-    decide_again = true;
-    refused(key, wanted.name, written.error(), gathered);
-    return std::nullopt;
-  }
-  return outcome(written.error());
+  return not_written(key, wanted.name, written.error(), gathered);
 }
 
-void EnvironmentReconciler::refused(const kube::ObjectKey& key, const std::string& name,
-                                    const kube::Error& error, Gathered& gathered) {
-  refusals_.note(key, gathered.facts, name, error);
-  spdlog::warn("ConfigMap refused namespace={} name={} retry_in={}s error={}", key.ns, name,
-               gathered.facts.refused[name].retry_in, error.message);
+/// Empty: the facts tell of it, to be decided on anew.
+EnvironmentReconciler::Outcome EnvironmentReconciler::not_written(const kube::ObjectKey& key,
+                                                                  const std::string& name,
+                                                                  const kube::Error& error,
+                                                                  Gathered& gathered) {
+  // Our own stop and a terminating namespace are neither.
+  const ReconcileResult end = outcome(error);
+  const bool counts = is_refusal(error) || end.kind == ReconcileResult::Kind::Retry;
+  if (!counts || !refusals_.note(key, gathered.facts, name, error)) return end;
+  const Refusal& told = gathered.facts.refused[name];
+  spdlog::warn("ConfigMap not written namespace={} name={} reason={} retry_in={}s error={}", key.ns,
+               name, told.reason(), told.retry_in, error.message);
+  return std::nullopt;
 }
 
 /// A name that is taken: by our own earlier write which the cache has not shown, by one of ours
@@ -237,11 +237,7 @@ EnvironmentReconciler::Outcome EnvironmentReconciler::adopt_existing(const kube:
                                    {"labels", std::move(labels)}}}};
       live = client_.patch(kConfigMapType, name, patch.dump(), "application/merge-patch+json", "",
                            deadline());
-      if (!live) {
-        if (!is_refusal(live.error())) return outcome(live.error());
-        refused(key, name.name, live.error(), gathered);
-        return std::nullopt;
-      }
+      if (!live) return not_written(key, name.name, live.error(), gathered);
     }
     caches_.config_maps.observe_write(*live);
   }

@@ -39,7 +39,8 @@ struct ReconcilerOptions {
 /// read and compared: server-side apply costs the API server about twice as much. The status is
 /// one PUT with the cached resourceVersion: nothing has to be merged or re-encoded on either side,
 /// a stale view gets a conflict and decides again, and the same status is never written twice.
-/// A ConfigMap that is refused becomes a fact of the next decision (docs/decisions/0014).
+/// A ConfigMap that is refused, or fails for long, becomes a fact of the next decision
+/// (docs/decisions/0014).
 class EnvironmentReconciler {
  public:
   /// All references outlive it.
@@ -67,8 +68,8 @@ class EnvironmentReconciler {
                  bool& decide_again);
   Outcome adopt_existing(const kube::ObjectKey& key, const kube::ObjectKey& name,
                          Gathered& gathered);
-  void refused(const kube::ObjectKey& key, const std::string& name, const kube::Error& error,
-               Gathered& gathered);
+  Outcome not_written(const kube::ObjectKey& key, const std::string& name, const kube::Error& error,
+                      Gathered& gathered);
   Outcome write_status(const kube::ObjectKey& key, const Gathered& gathered, crds::Status status);
   Outcome remove(const kube::ObjectKey& key, const DeleteConfigMap& removal);
   [[nodiscard]] bool counts_due(const kube::ObjectKey& key) const;

@@ -13,7 +13,14 @@ bool has(std::string_view text, std::string_view part) {
 
 /// Told apart by the words of the API server's own admission and authorization, which have not
 /// changed in years; whatever else refuses says so in words of its own.
-std::string next_step(std::string_view reason) {
+std::string next_step(const Refusal& refusal) {
+  const std::string_view reason = refusal.message;
+  if (refusal.failed) {
+    return has(reason, "webhook")
+               ? fmt::format("mend that webhook or let it leave out ConfigMaps labelled {}={}",
+                             kManagedByLabel, kManagedBy)
+               : "the API server's log may say more";
+  }
   if (has(reason, "quota")) return "raise the ResourceQuota or delete what it counts";
   if (has(reason, "cannot create resource") || has(reason, "cannot update resource") ||
       has(reason, "cannot patch resource")) {
@@ -46,16 +53,33 @@ std::string without_figures(std::string_view text) {
   return out;
 }
 
+/// The webhook that the API server's words name; empty: none.
+std::string_view webhook_in(std::string_view text) {
+  constexpr std::string_view kIntroduction = "webhook \"";
+  const std::size_t at = text.find(kIntroduction);
+  if (at == std::string_view::npos) return {};
+  text.remove_prefix(at + kIntroduction.size());
+  return text.substr(0, text.find('"'));
+}
+
+/// Whether `text` is no news to who has read `told`.
+bool says_the_same(const Refusal& refusal, std::string_view told, std::string_view text) {
+  if (!refusal.failed) return without_figures(told) == without_figures(text);
+  const std::string_view webhook = webhook_in(text);
+  return webhook.empty() || webhook == webhook_in(told);
+}
+
 }  // namespace
 
-std::string describe_refusal(std::string_view config_map, std::string_view reason,
+std::string describe_refusal(std::string_view config_map, const Refusal& refusal,
                              const crds::Condition* before) {
-  const std::string head = fmt::format("the API server refuses ConfigMap {}: ", config_map);
-  std::string text =
-      fmt::format("{}{}; {}: it is tried again every 5 minutes", head, reason, next_step(reason));
-  if (before != nullptr && before->reason == kConfigMapRefused &&
-      before->message.starts_with(head) &&
-      without_figures(before->message) == without_figures(text)) {
+  const std::string head = refusal.failed
+                               ? fmt::format("ConfigMap {} cannot be written: ", config_map)
+                               : fmt::format("the API server refuses ConfigMap {}: ", config_map);
+  std::string text = fmt::format("{}{}; {}: it is tried again every 5 minutes", head,
+                                 refusal.message, next_step(refusal));
+  if (before != nullptr && before->reason == refusal.reason() &&
+      before->message.starts_with(head) && says_the_same(refusal, before->message, text)) {
     return before->message;
   }
   return text;

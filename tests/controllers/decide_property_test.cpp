@@ -66,15 +66,21 @@ void happen(EnvironmentFacts& facts, int what, int which) {
   }
 }
 
-/// Decides and applies once; with `refusing`, the API server lets no ConfigMap in.
-void step(EnvironmentFacts& facts, bool refusing) {
+/// How the API server takes ConfigMaps.
+enum class Mood { Well, Refusing, Failing };
+
+/// Decides and applies once.
+void step(EnvironmentFacts& facts, Mood mood) {
   static int used = 0;
-  if (!refusing) facts.refused.clear();
+  if (mood == Mood::Well) facts.refused.clear();
   EnvironmentDecision decision = decide(facts, testing::options());
-  while (refusing && !decision.creates.empty()) {
+  while (mood != Mood::Well && !decision.creates.empty()) {
+    facts.refused[decision.creates[0].name].retry_in = 10;
     const std::string figures = std::to_string(++used);
-    for (auto& [name, refusal] : facts.refused) refusal.message = "exceeded quota: " + figures;
-    facts.refused[decision.creates[0].name] = {"exceeded quota: " + figures, 10};
+    for (auto& [name, refusal] : facts.refused) {
+      refusal.message = "exceeded quota: " + figures;
+      refusal.failed = mood == Mood::Failing;
+    }
     decision = decide(facts, testing::options());
   }
   testing::come_true(facts, decision);
@@ -86,16 +92,16 @@ TEST(DecideProperty, ReachesAStateWithNothingLeftToDo) {
     facts.answer = ToolchainAnswer{State::Resolved, "1.22.5", {}, {}, 0};
     const auto history = *rc::gen::container<std::vector<std::pair<int, int>>>(
         rc::gen::pair(rc::gen::inRange(0, 10), rc::gen::inRange(0, 1000)));
-    bool refusing = false;
+    Mood mood = Mood::Well;
     for (const auto& [what, which] : history) {
-      if (what == 9) refusing = which % 2 == 0;
+      if (what == 9) mood = static_cast<Mood>(which % 3);
       if (what != 9) happen(facts, what, which);
       if (which % 2 == 0) continue;  // several things at once
-      step(facts, refusing);
+      step(facts, mood);
     }
     // One pass applies; one more may be needed for what the first has freed.
-    step(facts, refusing);
-    step(facts, refusing);
+    step(facts, mood);
+    step(facts, mood);
     const EnvironmentDecision after = decide(facts, testing::options());
     RC_ASSERT(after.quiet());
     RC_ASSERT(after.deletes.empty());

@@ -280,7 +280,7 @@ TEST(DescribeRefusal, NamesTheNextStep) {
        "change the spec"},
   };
   for (const TellingCase& test : cases) {
-    const std::string told = describe_refusal("app-1", test.reason, nullptr);
+    const std::string told = describe_refusal("app-1", {test.reason}, nullptr);
     EXPECT_TRUE(mentions(told, test.next_step)) << told;
     EXPECT_TRUE(mentions(told, test.reason)) << told;
     EXPECT_TRUE(mentions(told, "every 5 minutes")) << told;
@@ -291,14 +291,14 @@ TEST(DescribeRefusal, KeepsTheWordsWhileOnlyFiguresChange) {
   crds::Condition before;
   before.reason = kConfigMapRefused;
   before.message = describe_refusal(
-      "app-1", "denied at 10:58:50 request 3f2a9c11-0e5b-4c1d-9f00-1b2c3d4e5f60", nullptr);
+      "app-1", {"denied at 10:58:50 request 3f2a9c11-0e5b-4c1d-9f00-1b2c3d4e5f60"}, nullptr);
   EXPECT_EQ(
-      describe_refusal("app-1", "denied at 11:00:01 request 77aa0c11-beef-4c1d-9f00-ab", &before),
+      describe_refusal("app-1", {"denied at 11:00:01 request 77aa0c11-beef-4c1d-9f00-ab"}, &before),
       before.message);
-  EXPECT_NE(describe_refusal("app-2", "denied at 11:00:01 request 1", &before), before.message);
-  EXPECT_NE(describe_refusal("app-1", "denied for good at 11:00:01", &before), before.message);
+  EXPECT_NE(describe_refusal("app-2", {"denied at 11:00:01 request 1"}, &before), before.message);
+  EXPECT_NE(describe_refusal("app-1", {"denied for good at 11:00:01"}, &before), before.message);
   before.reason = "InvalidSpec";
-  EXPECT_NE(describe_refusal("app-1", "denied at 11:00:01 request 1", &before), before.message);
+  EXPECT_NE(describe_refusal("app-1", {"denied at 11:00:01 request 1"}, &before), before.message);
 }
 
 }  // namespace
