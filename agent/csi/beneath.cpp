@@ -2,7 +2,10 @@
 
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+
+#include <cerrno>
 
 namespace gobuildenv::agent {
 
@@ -16,6 +19,14 @@ UniqueFd open_beneath(int folder, const std::string& path, int flags) {
 
 UniqueFd open_folder(const std::string& path) {
   return UniqueFd(::open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+}
+
+bool is_missing(const std::string& path) {
+  const int before = errno;
+  struct stat found {};
+  const bool missing = ::lstat(path.c_str(), &found) != 0 && errno == ENOENT;
+  errno = before;
+  return missing;
 }
 
 }  // namespace gobuildenv::agent

@@ -13,4 +13,8 @@ namespace gobuildenv::agent {
 /// An absolute path that the administrator chose: symlinks in it are followed. O_PATH.
 [[nodiscard]] UniqueFd open_folder(const std::string& path);
 
+/// Whether there is nothing at `path`; errno stays as it is. A read-only disk refuses to remove and
+/// to rename also what is not there.
+[[nodiscard]] bool is_missing(const std::string& path);
+
 }  // namespace gobuildenv::agent

@@ -51,9 +51,10 @@ tl::expected<RecoveryReport, std::string> recover_volumes(VolumeRegistry& regist
   RecoveryReport report;
   const auto note = [&report](std::string text) { report.notes.push_back(std::move(text)); };
   for (const VolumeRecord& record : plan.adopt) {
-    if (auto put = registry.put(record); !put) return tl::unexpected(std::move(put.error()));
-    note(fmt::format("mount without a record, counted again volume={} source={}", record.volume_id,
-                     record.source));
+    const auto kept = registry.keep(record);
+    note(fmt::format("mount without a record, counted again volume={} source={}{}",
+                     record.volume_id, record.source,
+                     kept ? "" : fmt::format(" unwritten=\"{}\"", kept.error())));
   }
   for (const std::string& id : plan.forget) {
     auto done = files.discard(id);

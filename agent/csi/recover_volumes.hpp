@@ -15,8 +15,9 @@ struct RecoveryReport {
 };
 
 /// Brings records, private parts and mounts together (plan_recovery()) before the first call is
-/// served. `root` and `pods_dir` are resolved paths. Error: mounts or pods cannot be read; then no
-/// volume must be served, since use counts would be wrong.
+/// served. `root` and `pods_dir` are resolved paths. What cannot be written, on a read-only disk,
+/// is kept in memory. Error: mounts or pods cannot be read; then no volume must be served, since
+/// use counts would be wrong.
 [[nodiscard]] tl::expected<RecoveryReport, std::string> recover_volumes(
     VolumeRegistry& registry, PrivateParts& files, const std::string& root,
     const std::string& pods_dir);

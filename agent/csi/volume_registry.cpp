@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <string_view>
 
+#include "agent/csi/beneath.hpp"
 #include "agent/unique_fd.hpp"
 #include "agent/write_all.hpp"
 #include "kube/files.hpp"
@@ -21,6 +22,8 @@ using tl::unexpected;
 
 constexpr std::string_view kSuffix = ".json";
 constexpr std::string_view kUnfinished = ".new";
+/// Nobody else's while put() writes the same record.
+constexpr std::string_view kUnfinishedLater = ".later.new";
 constexpr std::size_t kMaxRecord = 64 * 1024;
 
 unexpected<std::string> fail(std::string_view what, const std::string& path) {
@@ -127,18 +130,51 @@ tl::expected<void, std::string> VolumeRegistry::put(const VolumeRecord& record) 
   }
   const std::lock_guard lock(mutex_);
   if (::rename(unfinished.c_str(), place.c_str()) != 0) return fail("write", place);
+  remember(record);
+  unwritten_.erase(record.volume_id);
+  return {};
+}
+
+void VolumeRegistry::remember(const VolumeRecord& record) {
   VolumeRecord& kept = records_[record.volume_id];
   // The new units are counted before the old ones are given up: they may be the same.
   count(record);
   give_up(kept);
   kept = record;
-  return {};
+}
+
+tl::expected<void, std::string> VolumeRegistry::keep(const VolumeRecord& record) {
+  auto written = put(record);
+  if (written) return {};
+  const std::lock_guard lock(mutex_);
+  remember(record);
+  unwritten_.insert(record.volume_id);
+  return written;
+}
+
+tl::expected<std::size_t, std::string> VolumeRegistry::write_kept() {
+  const std::lock_guard lock(mutex_);
+  std::size_t written = 0;
+  for (; !unwritten_.empty(); ++written) {
+    const std::string& id = *unwritten_.begin();
+    const std::string place = path(id);
+    const std::string unfinished = place + std::string(kUnfinishedLater);
+    if (auto done = write_file(unfinished, encode(records_.at(id))); !done) {
+      ::unlink(unfinished.c_str());
+      return unexpected(std::move(done.error()));
+    }
+    if (::rename(unfinished.c_str(), place.c_str()) != 0) return fail("write", place);
+    unwritten_.erase(unwritten_.begin());
+  }
+  return written;
 }
 
 tl::expected<void, std::string> VolumeRegistry::remove(const std::string& volume_id) {
   const std::lock_guard lock(mutex_);
   const std::string place = path(volume_id);
-  if (::unlink(place.c_str()) != 0 && errno != ENOENT) return fail("remove", place);
+  // A read-only disk refuses to remove also what is not there.
+  if (::unlink(place.c_str()) != 0 && !is_missing(place)) return fail("remove", place);
+  unwritten_.erase(volume_id);
   const auto found = records_.find(volume_id);
   if (found == records_.end()) return {};
   give_up(found->second);

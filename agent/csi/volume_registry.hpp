@@ -39,6 +39,11 @@ class VolumeRegistry {
 
   /// Adds or replaces. From its return on the unit is in use.
   tl::expected<void, std::string> put(const VolumeRecord& record);
+  /// As put(), but it counts also where it cannot be written, which the error then says; it is
+  /// written later. For mounts that recover_volumes() finds again if the agent ends before that.
+  tl::expected<void, std::string> keep(const VolumeRecord& record);
+  /// Writes what keep() could not; gives how many there were, or why one still cannot be.
+  tl::expected<std::size_t, std::string> write_kept();
   /// Nothing there is success.
   tl::expected<void, std::string> remove(const std::string& volume_id);
 
@@ -47,12 +52,14 @@ class VolumeRegistry {
   [[nodiscard]] std::string path(const std::string& volume_id) const;
   void load(std::vector<std::string>& unreadable);
   void count(const VolumeRecord& record);
+  void remember(const VolumeRecord& record);
   void give_up(const VolumeRecord& record);
 
   const std::string folder_;
   mutable std::mutex mutex_;
   std::map<std::string, VolumeRecord> records_;
   std::map<std::string, std::size_t> uses_;
+  std::set<std::string> unwritten_;  ///< volume ids; no file is there
 };
 
 /// At most one call at a time for each volume. Thread-safe; outlives its guards.

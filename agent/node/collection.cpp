@@ -91,6 +91,7 @@ struct Collection::Impl {
       metrics.disk(*disk);
     }
     write_facts();
+    write_kept_records();
     const std::lock_guard lock(mutex);
     state.last_disk_check = edges.clock.now();
     state.over_high = high;
@@ -192,6 +193,12 @@ struct Collection::Impl {
                   .roots = sources.beside_volumes(),
                   .last_known = edges.cluster == nullptr ? std::nullopt
                                                          : std::optional(edges.cluster->wanted())});
+  }
+
+  /// Of volumes that were counted while the disk could not be written.
+  void write_kept_records() {
+    const auto written = edges.registry.write_kept();
+    if (written && *written > 0) spdlog::info("volume records written late count={}", *written);
   }
 
   const CollectionOptions options;

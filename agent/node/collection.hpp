@@ -88,7 +88,7 @@ struct CollectionOptions {
 struct CollectionEdges {
   kube::Clock& clock;
   kube::Metrics& metrics;
-  const VolumeRegistry& registry;
+  VolumeRegistry& registry;
   const collector::Leases& leases;
   ClusterNeeds* cluster = nullptr;  ///< null: there is none; volumes and leases are all roots
   std::function<void()> trashed;    ///< there is something in the trash; may be empty

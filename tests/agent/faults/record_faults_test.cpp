@@ -96,6 +96,26 @@ TEST_F(RecordFaults, AUseIsKeptUntilItsRecordIsGone) {
   EXPECT_EQ(registry->uses(kUnit), 0U);
 }
 
+TEST_F(RecordFaults, AMountIsCountedAlsoWhereItCannotBeWritten) {
+  const auto registry = open();
+  ASSERT_TRUE(disk_->set_read_only(true));
+  for (const char* id : {"csi-1", "csi-2"}) {
+    const auto kept = registry->keep(record(id));
+    ASSERT_FALSE(kept.has_value());
+    EXPECT_THAT(kept.error(), HasSubstr("Read-only file system"));
+  }
+  EXPECT_EQ(registry->uses(kUnit), 2U);
+  EXPECT_FALSE(registry->write_kept().has_value());
+  EXPECT_TRUE(registry->remove("csi-2").has_value()) << "nothing of it is on the disk";
+  EXPECT_EQ(registry->uses(kUnit), 1U);
+  EXPECT_EQ(open()->uses(kUnit), 0U);
+  ASSERT_TRUE(disk_->set_read_only(false));
+  EXPECT_EQ(registry->write_kept(), 1U);
+  EXPECT_EQ(registry->write_kept(), 0U);
+  EXPECT_EQ(open()->records(), registry->records());
+  EXPECT_EQ(open()->uses(kUnit), 1U);
+}
+
 TEST_F(RecordFaults, APowerCutLeavesTheOldFileOrTheNewOne) {
   const std::string path = disk_->path("ages.json");
   const std::string before(5000, 'o');

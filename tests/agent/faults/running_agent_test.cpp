@@ -1,6 +1,7 @@
 // A whole agent on a disk that fills up and becomes read-only: what its GoNodeCache says.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/mount.h>
 
 #include <filesystem>
 #include <functional>
@@ -66,6 +67,21 @@ class SharedClient final : public controllers::testing::MemoryClient {
 
  private:
   std::mutex mutex_;
+};
+
+class BindMount {
+ public:
+  BindMount(const std::string& source, std::string target)
+      : target_(std::move(target)),
+        done_(::mount(source.c_str(), target_.c_str(), nullptr, MS_BIND, nullptr) == 0) {}
+  ~BindMount() { ::umount2(target_.c_str(), MNT_DETACH); }
+  BindMount(const BindMount&) = delete;
+  BindMount& operator=(const BindMount&) = delete;
+  [[nodiscard]] bool done() const { return done_; }
+
+ private:
+  std::string target_;
+  bool done_;
 };
 
 class RunningAgent : public testing::AgentDisk {
@@ -144,6 +160,28 @@ TEST_F(RunningAgent, AReadOnlyDiskIsAConditionAlsoAfterARestart) {
   EXPECT_TRUE(fs::exists(root() + "/" + kUnit + "/goroot/bin/go"));
   make_read_only(false);
   until("it to be over", [&] { return client_.told("ReadOnlyFileSystem").empty(); });
+}
+
+/// The record was lost, what it tells of is mounted in a pod.
+TEST_F(RunningAgent, AMountIsAdoptedOnAReadOnlyDiskAndRecordedWhenItCanBe) {
+  const std::string pod = kubelet_.path("pods/0f-1/volumes/kubernetes.io~csi/go");
+  fs::create_directories(pod + "/mount");
+  const BindMount mounted(root() + "/" + kUnit + "/goroot", pod + "/mount");
+  ASSERT_TRUE(mounted.done());
+  make_read_only(true);
+  start();
+  if (HasFatalFailure()) return;
+  until("the disk's condition", [&] { return !client_.told("ReadOnlyFileSystem").empty(); });
+  EXPECT_THAT(metrics_.text(), HasSubstr(R"(gobuildenv_csi_volumes{kind="toolchain"} 1)"));
+  EXPECT_TRUE(fs::is_empty(root() + "/volumes"));
+  make_read_only(false);
+  until("a record", [&] { return !fs::is_empty(root() + "/volumes"); });
+  until("it to be over", [&] { return client_.told("ReadOnlyFileSystem").empty(); });
+  const std::string unused = root() + "/toolchains/go1.20.1.linux-amd64/h1-unused";
+  testing::write_file(unused + "/goroot/bin/go", "go");
+  disk_->fill(1 << 20U);
+  until("what is not in use to go", [&] { return !fs::exists(unused); });
+  EXPECT_TRUE(fs::exists(root() + "/" + kUnit + "/goroot/bin/go")) << "it is in use";
 }
 
 }  // namespace
