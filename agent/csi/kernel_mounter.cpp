@@ -12,6 +12,7 @@
 
 #include "agent/csi/beneath.hpp"
 #include "agent/csi/mounter.hpp"
+#include "agent/csi/note_mount.hpp"
 #include "agent/csi/volume_record.hpp"
 
 namespace gobuildenv::agent {
@@ -84,6 +85,13 @@ class KernelMounter final : public Mounter {
     const auto merged = merge(layers);
     if (!merged) return unexpected(merged.error());
     return attach(merged->get(), target);
+  }
+
+  tl::expected<void, MountError> note(const std::string& file, const std::string& line,
+                                      const std::string& target) override {
+    const auto made = make_note_mount(file, line);
+    if (!made) return unexpected(made.error());
+    return attach(made->get(), target);
   }
 
   tl::expected<bool, MountError> is_mounted(const std::string& target) override {

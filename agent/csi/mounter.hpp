@@ -51,6 +51,10 @@ class Mounter {
   virtual tl::expected<void, MountError> overlay(const OverlayLayers& layers,
                                                  const std::string& target) = 0;
 
+  /// As bind(), read-only, with a folder in memory that holds `file` of one `line`.
+  virtual tl::expected<void, MountError> note(const std::string& file, const std::string& line,
+                                              const std::string& target) = 0;
+
   /// Whether anything is mounted at `target`; false when it is not there.
   virtual tl::expected<bool, MountError> is_mounted(const std::string& target) = 0;
 

@@ -31,11 +31,12 @@ std::string random_name() {
   return fmt::format("{:016x}{:016x}", bits[0], bits[1]);
 }
 
-/// Makes a folder where it is not there yet, and opens it.
-tl::expected<UniqueFd, std::string> enter(int parent, const std::string& name, mode_t mode) {
-  if (::mkdirat(parent, name.c_str(), mode) != 0 && errno != EEXIST) return fail("make", name);
+/// Makes a folder where it is not there yet, and opens it. `path` is for errors.
+tl::expected<UniqueFd, std::string> enter(int parent, const std::string& name,
+                                          const std::string& path) {
+  if (::mkdirat(parent, name.c_str(), 0700) != 0 && errno != EEXIST) return fail("make", path);
   UniqueFd folder = open_beneath(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
-  if (!folder) return fail("open", name);
+  if (!folder) return fail("open", path);
   return folder;
 }
 
@@ -45,9 +46,10 @@ tl::expected<UniqueFd, std::string> enter_part(const std::string& root,
                                                const std::string& name) {
   const UniqueFd top = open_folder(root + "/pods");
   if (!top) return fail("open", root + "/pods");
-  const auto volume = enter(top.get(), volume_id, 0700);
+  const std::string path = fmt::format("{}/pods/{}", root, volume_id);
+  const auto volume = enter(top.get(), volume_id, path);
   if (!volume) return unexpected(volume.error());
-  return enter(volume->get(), name, 0700);
+  return enter(volume->get(), name, path + "/" + name);
 }
 
 tl::expected<void, std::string> set_mode(int fd, mode_t mode, const std::string& path) {
@@ -128,7 +130,7 @@ tl::expected<std::string, std::string> PrivateParts::make_note(const std::string
 tl::expected<void, std::string> PrivateParts::discard(const std::string& volume_id) const {
   const std::string from = root_ + "/pods/" + volume_id;
   const std::string to = root_ + "/trash/" + random_name();
-  if (::rename(from.c_str(), to.c_str()) != 0 && errno != ENOENT) return fail("discard", from);
+  if (::rename(from.c_str(), to.c_str()) != 0 && !is_missing(from)) return fail("discard", from);
   return {};
 }
 

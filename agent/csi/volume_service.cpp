@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
+#include <system_error>
 #include <utility>
 
 namespace gobuildenv::agent {
@@ -42,6 +44,20 @@ std::string describe(const ToolchainWant& want, const ToolchainState& state) {
   return fmt::format("{} is not on this node yet", name);
 }
 
+/// Errors of the disk end with their cause.
+bool says_read_only(std::string_view message) {
+  return message.ends_with(std::generic_category().message(EROFS));
+}
+
+unexpected<CallError> disk_failed(std::string message) {
+  if (says_read_only(message)) {
+    message +=
+        "; a cache cannot be written there: repair the node's disk and mount it writable again, or "
+        "cordon the node and delete the pod, so that it runs on another one";
+  }
+  return fail(Code::Internal, std::move(message));
+}
+
 }  // namespace
 
 VolumeService::VolumeService(VolumeServiceOptions options, Parts parts)
@@ -72,9 +88,9 @@ tl::expected<void, CallError> VolumeService::publish(const PublishCall& call,
     if (!source) return unexpected(source.error());
     step(options_.hook, "parts");
     const VolumeRecord record = make_record(*spec, *source);
-    if (auto put = parts_.registry.put(record); !put) {
+    if (auto put = put_record(record); !put) {
       undo(*spec);
-      return fail(Code::Internal, std::move(put.error()));
+      return unexpected(std::move(put.error()));
     }
     step(options_.hook, "recorded");
     const auto mounted = mount(*spec, *source);
@@ -94,6 +110,19 @@ tl::expected<void, CallError> VolumeService::publish(const PublishCall& call,
       return fail(Code::Internal, error.message);
     }
   }
+}
+
+tl::expected<void, CallError> VolumeService::put_record(const VolumeRecord& record) {
+  auto put = parts_.registry.put(record);
+  // A toolchain's mount tells recover_volumes() all that must not be lost, and of a marker nothing
+  // is to be found again; nor can anything be removed from a read-only disk meanwhile.
+  if (!put && record.kind == VolumeKind::Toolchain && says_read_only(put.error())) {
+    put = parts_.registry.keep(record);
+    if (!put) parts_.observer.not_recorded(record, put.error());
+    return {};
+  }
+  if (!put) return disk_failed(std::move(put.error()));
+  return {};
 }
 
 tl::expected<bool, CallError> VolumeService::already_there(const VolumeSpec& spec) {
@@ -126,13 +155,15 @@ tl::expected<VolumeService::Source, CallError> VolumeService::make_source(
     if (!found || found->unavailable.empty()) return found;
     auto marker =
         parts_.files.make_note(spec.volume_id, kMarkerFolder, kMarker, found->unavailable);
-    if (!marker) return fail(Code::Internal, std::move(marker.error()));
     source = std::move(*found);
+    source.in_memory = !marker && says_read_only(marker.error());
+    if (source.in_memory) marker = fmt::format("pods/{}/{}", spec.volume_id, kMarkerFolder);
+    if (!marker) return fail(Code::Internal, std::move(marker.error()));
     source.path = std::move(*marker);
     return source;
   }
   auto folder = parts_.files.make_writable(spec.volume_id, kWritableFolder, spec.group);
-  if (!folder) return fail(Code::Internal, std::move(folder.error()));
+  if (!folder) return disk_failed(std::move(folder.error()));
   source.path = std::move(*folder);
   return source;
 }
@@ -164,12 +195,12 @@ tl::expected<VolumeService::Source, CallError> VolumeService::make_cache(const V
   // An overlay that was not unmounted cleanly may have lost writes, and the kernel refuses to mount
   // it again.
   if (auto fresh = parts_.files.discard(spec.volume_id); !fresh) {
-    return fail(Code::Internal, std::move(fresh.error()));
+    return disk_failed(std::move(fresh.error()));
   }
   Source source;
   source.cache = cache;
   auto upper = parts_.files.make_writable(spec.volume_id, kWritableFolder, spec.group);
-  if (!upper) return fail(Code::Internal, std::move(upper.error()));
+  if (!upper) return disk_failed(std::move(upper.error()));
   source.path = std::move(*upper);
   if (layered) source.lower = parts_.caches->newest(cache);
   if (source.lower.empty()) return source;
@@ -198,6 +229,9 @@ void VolumeService::mount_newer(const VolumeRecord& record) {
 }
 
 tl::expected<void, MountError> VolumeService::mount(const VolumeSpec& spec, const Source& source) {
+  if (source.in_memory) {
+    return parts_.mounter.note(std::string(kMarker), source.unavailable, spec.target);
+  }
   if (!source.lower.empty()) {
     return parts_.mounter.overlay({source.lower, source.path, source.work}, spec.target);
   }

@@ -20,6 +20,9 @@
 /// NodePublishVolume and NodeUnpublishVolume without their transport. The order of steps is what
 /// makes every interruption safe: private parts, record, mount; then unmount, private parts,
 /// record. Repeating either call finishes what an earlier one began.
+///
+/// On a read-only disk toolchains that are in the store are mounted, and markers where they are
+/// not; their records are written when they can be. Caches fail, with what is to be done.
 namespace gobuildenv::agent {
 
 /// A call that failed; `code` is the gRPC status it becomes.
@@ -56,6 +59,8 @@ class VolumeObserver {
   virtual void not_shared(const VolumeSpec&, const std::string& /*why*/) {}
   /// A newer toolchain could not be mounted inside the declared one, for the reason `why`.
   virtual void not_offered(const VolumeRecord&, const std::string& /*why*/) {}
+  /// Its record is in memory alone, as the disk is read-only.
+  virtual void not_recorded(const VolumeRecord&, const std::string& /*why*/) {}
   virtual void published(const VolumeRecord&) {}
   virtual void released(const VolumeRecord&) {}
   /// What the pod wrote is to be taken over into the cache that it shares.
@@ -119,8 +124,9 @@ class VolumeService {
   struct Source {
     std::string path;  ///< below the root
     std::string unavailable;
-    UnitLease lease;    ///< of a toolchain
-    std::string cache;  ///< as in VolumeRecord
+    bool in_memory = false;  ///< the marker: the disk cannot be written
+    UnitLease lease;         ///< of a toolchain
+    std::string cache;       ///< as in VolumeRecord
     std::string lower;
     std::string work;
     std::vector<std::string> newer;
@@ -139,6 +145,7 @@ class VolumeService {
   /// Throws away or hands over what the pod wrote.
   tl::expected<void, CallError> give_up_parts(const std::string& volume_id,
                                               const std::optional<VolumeRecord>& record);
+  tl::expected<void, CallError> put_record(const VolumeRecord& record);
   tl::expected<bool, CallError> already_there(const VolumeSpec& spec);
   [[nodiscard]] UnitLease take_lease(std::string folder, const VolumeSpec& spec) const;
   [[nodiscard]] VolumeRecord make_record(const VolumeSpec& spec, const Source& source) const;

@@ -63,6 +63,13 @@ void VolumeReporter::not_offered(const VolumeRecord& record, const std::string& 
                record.pod.name, record.volume_id, why);
 }
 
+void VolumeReporter::not_recorded(const VolumeRecord& record, const std::string& why) {
+  spdlog::warn(
+      "volume is recorded in memory until the disk can be written pod={}/{} volume={} "
+      "why=\"{}\"",
+      record.pod.ns, record.pod.name, record.volume_id, why);
+}
+
 void VolumeReporter::not_taken(const VolumeRecord& record, const std::string& why) {
   spdlog::warn("cache of a trusted pod cannot be taken over pod={}/{} volume={} why=\"{}\"",
                record.pod.ns, record.pod.name, record.volume_id, why);

@@ -21,6 +21,7 @@ class VolumeReporter final : public VolumeObserver {
   void waiting(const VolumeSpec& spec, const std::string& why) override;
   void not_shared(const VolumeSpec& spec, const std::string& why) override;
   void not_offered(const VolumeRecord& record, const std::string& why) override;
+  void not_recorded(const VolumeRecord& record, const std::string& why) override;
   void published(const VolumeRecord& record) override;
   void released(const VolumeRecord& record) override;
   void not_taken(const VolumeRecord& record, const std::string& why) override;

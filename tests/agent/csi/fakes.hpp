@@ -56,6 +56,12 @@ class MemoryMounter final : public Mounter {
     mounts[target] = layers.lower + " + " + layers.upper + " + " + layers.work;
     return {};
   }
+  tl::expected<void, MountError> note(const std::string& file, const std::string& line,
+                                      const std::string& target) override {
+    mounts[target] = file + ": " + line;
+    read_only.insert(target);
+    return {};
+  }
   tl::expected<bool, MountError> is_mounted(const std::string& target) override {
     return mounts.contains(target);
   }
@@ -105,6 +111,9 @@ struct RecordingObserver final : VolumeObserver {
   }
   void not_offered(const VolumeRecord& record, const std::string& why) override {
     seen.push_back("not offered " + record.volume_id + ": " + why);
+  }
+  void not_recorded(const VolumeRecord& record, const std::string& why) override {
+    seen.push_back("not recorded " + record.volume_id + ": " + why);
   }
   void handed_over(const VolumeRecord& record) override {
     seen.push_back("handed over " + record.volume_id);
