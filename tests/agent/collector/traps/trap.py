@@ -12,6 +12,7 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -157,7 +158,8 @@ class Trap(unittest.TestCase):
         script.chmod(0o755)
         (self.main / "out").unlink()  # what is there is not linked again
         with subprocess.Popen([go, "build", "-toolexec", script, "-o", "out", "."], cwd=self.main,
-                              env=self.env(**more), stderr=subprocess.PIPE, text=True) as process:
+                              env=self.env(**more), stderr=subprocess.PIPE, text=True,
+                              start_new_session=True) as process:
             def finish():
                 go_on.touch()
                 said = process.communicate(timeout=300)[1]
@@ -169,7 +171,8 @@ class Trap(unittest.TestCase):
                 yield finish
             finally:
                 go_on.touch()
-                process.kill()
+                with contextlib.suppress(ProcessLookupError):  # they have all ended
+                    os.killpg(process.pid, signal.SIGKILL)
 
     # --- the collector ---
 
