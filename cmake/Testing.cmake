@@ -8,6 +8,8 @@ if(GBE_BUILD_TESTS)
   find_package(GTest REQUIRED)
   # Those with threads of their own: what is built and run under ThreadSanitizer.
   add_custom_target(threaded_tests)
+  add_library(gbe_logger_before_threads OBJECT tests/logger_before_threads.cpp)
+  target_link_libraries(gbe_logger_before_threads PRIVATE gbe_options PUBLIC spdlog::spdlog)
 endif()
 
 function(gbe_test)
@@ -25,10 +27,10 @@ function(gbe_test)
   # libcpprest is not instrumented, so what uses it reports races that are none.
   if(ARG_NAME MATCHES "^(kube|controllers|webhooks_server|agent_(caches_node|collection|fetch|store)$)" AND NOT ARG_NAME STREQUAL "kube_web")
     list(APPEND ARG_LABELS threads)
+    target_link_libraries(${ARG_NAME}_test PRIVATE gbe_logger_before_threads)
     add_dependencies(threaded_tests ${ARG_NAME}_test)
   endif()
-  set_tests_properties(${ARG_NAME} PROPERTIES TIMEOUT 300 LABELS "${ARG_LABELS}"
-    ENVIRONMENT "TSAN_OPTIONS=suppressions=tests/thread_sanitizer.txt")
+  set_tests_properties(${ARG_NAME} PROPERTIES TIMEOUT 300 LABELS "${ARG_LABELS}")
 endfunction()
 
 # gbe_fuzzer(NAME review SOURCES review_fuzz.cpp LIBS gbe_webhooks CORPUS dir)
