@@ -27,7 +27,6 @@ class FailingConfigMap : public testing::Reconciler {
     fail(entry, Kind::Retry, 500,
          "Internal error occurred: failed calling webhook \"names.example\"");
   }
-  ReconcileResult run() { return reconciler_.reconcile({"ns", "app"}); }
   /// Runs `times`, `apart`; true when each time it is left to the queue to try again.
   bool retries(int times, seconds apart) {
     for (; times > 0; --times) {
@@ -35,13 +34,6 @@ class FailingConfigMap : public testing::Reconciler {
       clock_.advance(apart);
     }
     return true;
-  }
-  json condition(const std::string& type) {
-    const json now = status();
-    for (const json& entry : now.value("conditions", json::array())) {
-      if (entry["type"] == type) return entry;
-    }
-    return {{"status", "absent"}, {"reason", ""}, {"message", ""}};
   }
   /// Another object of the same name.
   void make_anew() {

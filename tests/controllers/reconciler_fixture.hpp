@@ -46,8 +46,17 @@ class Reconciler : public ::testing::Test {
     object.merge_patch(patch);
     environments_.observe_write(client_.touch(object));
   }
-  kube::ReconcileResult::Kind reconcile() { return reconciler_.reconcile({"ns", "app"}).kind; }
+  kube::ReconcileResult run() { return reconciler_.reconcile({"ns", "app"}); }
+  kube::ReconcileResult::Kind reconcile() { return run().kind; }
   Json status() { return client_.at("gobuildenvs", "app")["status"]; }
+  /// A condition as it was written; one that says "absent" when it was not.
+  Json condition(const std::string& type) {
+    const Json now = status();
+    for (const Json& entry : now.value("conditions", Json::array())) {
+      if (entry["type"] == type) return entry;
+    }
+    return {{"status", "absent"}, {"reason", ""}, {"message", ""}};
+  }
   std::string current() { return status()["revisions"]["current"]; }
 
   kube::FakeClock clock_;

@@ -25,14 +25,6 @@ class RefusedConfigMap : public testing::Reconciler {
       return std::optional(error);
     };
   }
-  ReconcileResult run() { return reconciler_.reconcile({"ns", "app"}); }
-  json condition(const std::string& type) {
-    const json now = status();
-    for (const json& entry : now.value("conditions", json::array())) {
-      if (entry["type"] == type) return entry;
-    }
-    return {{"status", "absent"}, {"reason", ""}, {"message", ""}};
-  }
 
   int tries_ = 0;
 };
