@@ -150,9 +150,12 @@ IoResult<std::string> read_at(int dir, const std::string& path, std::size_t limi
   if (stat->type != EntryType::File) {
     return tl::unexpected(std::make_error_code(std::errc::invalid_argument));
   }
-  std::string out(limit + 1, '\0');
+  // As long as the file is, not as the limit allows: every byte of a string is written to.
+  constexpr std::size_t kLeast = 4096;
+  std::string out;
   std::size_t used = 0;
-  while (used < out.size()) {
+  while (used <= limit) {
+    if (used == out.size()) out.resize(std::min(limit + 1, std::max(kLeast, 2 * used)));
     const ssize_t got = ::read(fd->get(), out.data() + used, out.size() - used);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return tl::unexpected(last_error());
