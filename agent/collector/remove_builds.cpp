@@ -5,6 +5,7 @@
 #include <array>
 #include <cerrno>
 #include <charconv>
+#include <ctime>
 #include <optional>
 #include <unordered_set>
 #include <vector>
@@ -26,6 +27,16 @@ std::optional<std::uint64_t> short_id(std::string_view hex) {
   const auto [end, error] = std::from_chars(hex.data(), hex.data() + 16, value, 16);
   if (error != std::errc() || end != hex.data() + 16) return std::nullopt;
   return value;
+}
+
+/// Whether a folder stamped `modified` may change once more and keep that stamp: kernels before
+/// 6.13 stamp by the tick of their clock, at most 10 ms long.
+bool may_repeat(std::int64_t modified) {
+  constexpr std::int64_t kTicks = 20'000'000;
+  timespec now{};
+  ::clock_gettime(CLOCK_REALTIME, &now);
+  const std::int64_t age = now.tv_sec * 1'000'000'000 + now.tv_nsec - modified;
+  return age < kTicks && age > -kTicks;
 }
 
 class Remover {
@@ -105,7 +116,8 @@ class Remover {
   void read_actions(std::size_t number) {
     const auto shard = open_shard(number);
     if (!shard) return;
-    if (const auto self = stat_at(shard->get(), "")) stamps_[number] = self->modified;
+    const auto self = stat_at(shard->get(), "");
+    stamps_[number] = self && !may_repeat(self->modified) ? self->modified : 0;
     for (const std::string& name : names(*shard, number, BuildEntry::Action)) {
       const auto stat = stat_at(shard->get(), name.c_str());
       if (!stat || old(*stat)) continue;
