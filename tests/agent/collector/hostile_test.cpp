@@ -196,9 +196,15 @@ TEST_F(Hostile, RacesOfRenameAgainstWholeRuns) {
       {upper + "/d1/upper", outside_ + "/deep"},
       {root_.at(kPod), outside_},
   };
-  unsigned swapped = 0;
-  std::uint64_t collected = 0;
-  for (int round = 0; round < 8; ++round) {
+  constexpr unsigned kSwaps = 100;
+  constexpr unsigned kCollected = 20;
+  // How often each of the two gets to run is the machine's affair: on until both have had enough.
+  constexpr int kRounds = 8;
+  constexpr int kMostRounds = 200;
+  std::atomic<unsigned> swapped = 0;
+  unsigned collected = 0;
+  const auto enough = [&] { return swapped > kSwaps && collected > kCollected; };
+  for (int round = 0; round < kRounds || (round < kMostRounds && !enough()); ++round) {
     // Nothing of this follows a link: what the last round left is removed first.
     for (const char* part : {"caches", "pods", "toolchains"}) fs::remove_all(root_.at(part));
     root_.fill();
@@ -218,6 +224,7 @@ TEST_F(Hostile, RacesOfRenameAgainstWholeRuns) {
         ::renameat2(AT_FDCWD, place.c_str(), AT_FDCWD, link.c_str(), RENAME_EXCHANGE);
       }
     });
+    for (const unsigned before = swapped; swapped == before;) std::this_thread::yield();
     for (int run = 0; run < 3; ++run) {
       const auto report = collect();
       EXPECT_TRUE(report.has_value());
@@ -230,8 +237,8 @@ TEST_F(Hostile, RacesOfRenameAgainstWholeRuns) {
     done = true;
     attacker.join();
   }
-  EXPECT_GT(swapped, 100U);
-  EXPECT_GT(collected, 20U);
+  EXPECT_GT(swapped, kSwaps);
+  EXPECT_GT(collected, kCollected);
   EXPECT_EQ(look(), before_);
 }
 
