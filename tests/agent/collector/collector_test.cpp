@@ -21,6 +21,7 @@
 
 #include "agent/collector/trash_emptier.hpp"
 #include "tests/agent/collector/node_root.hpp"
+#include "tests/agent/die_after.hpp"
 
 namespace gobuildenv::agent::collector {
 namespace {
@@ -401,23 +402,18 @@ TEST_F(Collecting, KilledAtEveryStep) {
 TEST_F(Collecting, KilledAtRandomTimes) {
   constexpr int kKills = 250;
   constexpr int kMostTurns = 20 * kKills;
-  // Written by the child when it begins: how long a fork takes says nothing about the work.
-  const Shared<std::atomic<bool>> begun;
   std::mt19937 random(20);
   int killed = 0;
   std::int64_t whole = 6000;  // microseconds a run needs that nobody kills, about
   bool finished = true;
   for (int turn = 0; killed < kKills && turn < kMostTurns && !HasFailure(); ++turn) {
     if (finished) root_.fill();
-    *begun = false;
+    const std::chrono::microseconds life(random() % static_cast<std::uint64_t>(whole));
     const pid_t child = ::fork();
     if (child == 0) {
-      *begun = true;
+      agent::testing::die_after(life);
       collect_in_child(root_.path(), clock_, {});
     }
-    while (!*begun) ::usleep(50);
-    ::usleep(static_cast<useconds_t>(random() % static_cast<std::uint64_t>(whole)));
-    ::kill(child, SIGKILL);
     int status = 0;
     ASSERT_EQ(::waitpid(child, &status, 0), child);
     ASSERT_TRUE(WIFSIGNALED(status) || WEXITSTATUS(status) == 0);

@@ -1,17 +1,17 @@
 // The agent is killed at random instants while it fetches; what it leaves is looked at each time.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
-#include <signal.h>  // NOLINT(modernize-deprecated-headers): kill() is POSIX
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <random>
-#include <thread>
 
 #include "agent/remove_tree.hpp"
 #include "agent/toolchains/fetch.hpp"
 #include "agent/toolchains/h1.hpp"
+#include "tests/agent/die_after.hpp"
 #include "tests/agent/temp_folder.hpp"
 #include "tests/agent/toolchains/file_proxy.hpp"
 
@@ -60,17 +60,23 @@ TEST(Kills, NeverLeaveAPartialToolchain) {
   int killed = 0;  // with something left to fetch
   int published = 0;
   int stored = 0;
+  std::int64_t whole = 15'000;  // microseconds that all of it takes, about
   std::uint64_t head_size = 0;
   for (int turn = 0; killed < kKills && turn < kMostTurns; ++turn) {
+    const std::chrono::microseconds life(random() % static_cast<std::uint64_t>(whole));
     const pid_t child = ::fork();
-    if (child == 0) fetch_all(root, options);
-    std::this_thread::sleep_for(std::chrono::microseconds(random() % 15'000));
-    ::kill(child, SIGKILL);
+    if (child == 0) {
+      testing::die_after(life);
+      fetch_all(root, options);
+    }
     int status = 0;
     ASSERT_EQ(::waitpid(child, &status, 0), child);
     ASSERT_TRUE(WIFSIGNALED(status) || WEXITSTATUS(status) == 0)
         << "turn " << turn << ": the agent ended with " << WEXITSTATUS(status);
     killed += WIFSIGNALED(status) && stored < kReleases ? 1 : 0;
+    // Later when it is killed too early to get anywhere, earlier when it is done before.
+    whole = std::clamp<std::int64_t>(WIFSIGNALED(status) ? whole * 21 / 20 : whole * 9 / 10, 500,
+                                     1'000'000);
 
     const auto store = ToolchainStore::open(root);
     ASSERT_TRUE(store) << store.error().message;
