@@ -30,11 +30,24 @@ step() {
     printf ' FAILED after %s s (exit %s)\n' $((SECONDS - start)) "$rc" >&2
     tail -n "${GBE_LOG_TAIL:-60}" "$log" >&2
     printf 'The whole log: %s\n' "$log" >&2
+    FAILED_STEPS+=("$title" "$log")
     return "$rc"
   fi
   # The locale's decimal point is of no interest: whole seconds are.
   printf ' %4s s, %4s s of CPU\n' $((SECONDS - start)) \
     "$(awk -F '[^0-9]+' '{print $1 + $3}' <<<"$cpu")" >&2
+}
+
+# What failed and why, once more: a long run's end is what is read first.
+FAILED_STEPS=()
+sum_up_failures() {
+  local i
+  for ((i = 0; i < ${#FAILED_STEPS[@]}; i += 2)); do
+    printf '\n\033[1m%s\033[0m failed (%s):\n' "${FAILED_STEPS[i]}" "${FAILED_STEPS[i + 1]}"
+    # By the words of GoogleTest, unittest, compilers and sanitizers.
+    grep -E -A 6 -e ': Failure$|^(FAIL|ERROR): |^[A-Za-z.]*Error\b|error:|Sanitizer: |\(Timeout\)' \
+      "${FAILED_STEPS[i + 1]}" | head -n 40 || tail -n 10 "${FAILED_STEPS[i + 1]}"
+  done
 }
 
 configure() { # PRESET [cmake arguments…]
