@@ -4,6 +4,10 @@
 if(GBE_BUILD_TESTS OR GBE_BUILD_FUZZERS)
   enable_testing()
 endif()
+if(GBE_BUILD_FUZZERS)
+  # With what they link only: the operator itself is a third of the tree.
+  add_custom_target(fuzzers)
+endif()
 if(GBE_BUILD_TESTS)
   find_package(GTest REQUIRED)
   # Those with threads of their own: what is built and run under ThreadSanitizer.
@@ -42,6 +46,7 @@ function(gbe_fuzzer)
   endif()
   cmake_parse_arguments(ARG "" "NAME;CORPUS" "SOURCES;LIBS" ${ARGN})
   add_executable(${ARG_NAME}_fuzz ${ARG_SOURCES})
+  add_dependencies(fuzzers ${ARG_NAME}_fuzz)
   target_link_libraries(${ARG_NAME}_fuzz PRIVATE gbe_options ${ARG_LIBS})
   target_link_options(${ARG_NAME}_fuzz PRIVATE -fsanitize=fuzzer)
   # New inputs go to the build folder; the corpus in the tree is only read.
