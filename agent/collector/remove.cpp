@@ -14,8 +14,6 @@ namespace gobuildenv::agent::collector {
 
 namespace {
 
-constexpr unsigned kLockMode = 0666;  // as go makes it; the umask applies
-
 RemovalResult failed(const std::string& path, const std::error_code& error) {
   return {Removal::Failed, printable(path) + ": " + error.message()};
 }
@@ -39,16 +37,15 @@ std::error_code unlink_file(int dir, const std::string& name) {
 
 /// Go's lock on a module version or a clone, taken without waiting.
 struct Lock {
-  Fd fd;
+  Fd fd;  ///< none: go has never worked on it here
   std::optional<RemovalResult> refused;
 };
 
 Lock lock(int dir, const std::string& name, const std::string& shown) {
-  auto fd = open_beneath(dir, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK, kLockMode);
-  if (!fd && fd.error() == std::errc::no_space_on_device) {
-    // Nobody has ever locked it, and on a full disk nobody can start to.
-    return {Fd(), std::nullopt};
-  }
+  // Not made where it is missing: that is a layer, where no go command ever works. One of ours
+  // would be shown to every later pod, whose user may not open it.
+  auto fd = open_beneath(dir, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK);
+  if (!fd && fd.error() == std::errc::no_such_file_or_directory) return {Fd(), std::nullopt};
   if (!fd) return {Fd(), failed(shown, fd.error())};
   const auto stat = stat_at(fd->get(), "");
   if (!stat || stat->type != EntryType::File) {
@@ -59,6 +56,22 @@ Lock lock(int dir, const std::string& name, const std::string& shown) {
     return {Fd(), failed(shown, last_error())};
   }
   return {std::move(*fd), std::nullopt};
+}
+
+/// Sets `.partial`; gives whether it was missing.
+IoResult<bool> mark(int dir, const std::string& name) {
+  constexpr int kFlags = O_WRONLY | O_NOFOLLOW | O_NONBLOCK;
+  constexpr unsigned kMode = 0666;  // as go makes it; the umask applies
+  const auto made = open_beneath(dir, name, kFlags | O_CREAT | O_EXCL, kMode);
+  if (made) return true;
+  // A full disk must not stop the one who makes room. The rename alone is one step as well: go
+  // finds the whole module or none.
+  if (made.error() == std::errc::no_space_on_device) return false;
+  if (made.error() != std::errc::file_exists) return tl::unexpected(made.error());
+  if (const auto there = open_beneath(dir, name, kFlags); !there) {
+    return tl::unexpected(there.error());
+  }
+  return false;
 }
 
 std::error_code take_folder(const Fd& cache, const std::string& path, const Trash& trash) {
@@ -89,18 +102,13 @@ RemovalResult remove_module(const Fd& cache, const std::string& module, const Tr
   const Lock held = lock(dir, at.name + ".lock", stem + ".lock");
   if (held.refused) return *held.refused;
   if (in_use()) return {Removal::InUse, {}};
-  constexpr int kMark = O_WRONLY | O_NOFOLLOW | O_NONBLOCK;
-  auto partial = open_beneath(dir, at.name + ".partial", kMark | O_CREAT | O_EXCL, kLockMode);
-  const bool made = partial.has_value();
-  if (!made && partial.error() == std::errc::file_exists) {
-    partial = open_beneath(dir, at.name + ".partial", kMark);
+  bool made = false;
+  if (held.fd) {
+    const auto marked = mark(dir, at.name + ".partial");
+    if (!marked) return failed(stem + ".partial", marked.error());
+    made = *marked;
+    step(hook, "module-partial");
   }
-  // A full disk must not stop the one who makes room. The rename alone is one step as well: go
-  // finds the whole module or none.
-  if (!partial && partial.error() != std::errc::no_space_on_device) {
-    return failed(stem + ".partial", partial.error());
-  }
-  step(hook, "module-partial");
   const std::error_code taken = take_folder(cache, module, trash);
   if (taken && taken != std::errc::no_such_file_or_directory) {
     // The module stays as it was: a damaged one, which had .partial before, with it.

@@ -33,6 +33,11 @@ using InUseNow = std::function<bool()>;
 /// `.partial`. The lock file stays: a second one would let in two owners at once. `.info` and
 /// `.mod` stay, too: the module graph is computed from them. Steps: "module-partial",
 /// "module-renamed", "module-zip", "module-ziphash", "module-done".
+///
+/// Without a lock file `cache` is a layer (nobody runs go there, and no pod has it mounted while
+/// `in_use` says no): neither a lock nor `.partial` is made. They would be root's, and whoever is
+/// shown the layer next could neither open the one nor extract again because of the other, had we
+/// died before the rename. That is one step as it is. No step "module-partial" then.
 [[nodiscard]] RemovalResult remove_module(const Fd& cache, const std::string& module,
                                           const Trash& trash, const InUseNow& in_use,
                                           const StepHook& hook = {});
@@ -41,7 +46,8 @@ using InUseNow = std::function<bool()>;
 [[nodiscard]] RemovalResult remove_zip(const Fd& cache, const std::string& module,
                                        const InUseNow& in_use, const StepHook& hook = {});
 
-/// A bare clone, `name` "cache/vcs/<hash>", under go's lock. Steps: "vcs-renamed", "vcs-done".
+/// A bare clone, `name` "cache/vcs/<hash>", under go's lock where there is one. Steps:
+/// "vcs-renamed", "vcs-done".
 [[nodiscard]] RemovalResult remove_vcs(const Fd& cache, const std::string& name, const Trash& trash,
                                        const InUseNow& in_use, const StepHook& hook = {});
 

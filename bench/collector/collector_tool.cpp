@@ -11,6 +11,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
+#include <filesystem>
 #include <functional>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -18,6 +19,7 @@
 #include <thread>
 #include <vector>
 
+#include "agent/caches/layers.hpp"
 #include "agent/collector/collector.hpp"
 #include "agent/collector/module_cache.hpp"
 #include "agent/collector/remove.hpp"
@@ -249,6 +251,25 @@ Json collect(const Arguments& args) {
   return {{"runs", runs}, {"gone", gone}, {"inUse", in_use}, {"errors", errors}};
 }
 
+/// promote ROOT CACHE UPPER: the next layer of modules of CACHE, a path below ROOT.
+Json promote_modules(const Arguments& args) {
+  using namespace gobuildenv::agent;
+  const Fd root = open_or_exit(args[0]);
+  const Fd upper = open_or_exit(args[2]);
+  const auto done =
+      promote({root, args[1], VolumeKind::Modules, {&upper, 1}, "promotions/tool", {}, {}, {}});
+  std::filesystem::remove_all(args[0] + "/promotions/tool");
+  if (!done) {
+    fmt::print(stderr, "{}\n", done.error().message);
+    std::exit(3);
+  }
+  return {{"layer", done->layer},
+          {"taken", done->report.taken},
+          {"kept", done->report.kept},
+          {"refused", done->report.refused},
+          {"why", done->report.first_refusal}};
+}
+
 struct Command {
   std::size_t arguments;
   std::function<Json(const Arguments&)> run;
@@ -274,6 +295,7 @@ const std::map<std::string, Command> kCommands{
       }}},
     {"remove-builds", {3, builds}},
     {"collect", {1, collect}},
+    {"promote", {3, promote_modules}},
     {"empty", {2, empty}},
 };
 
@@ -289,7 +311,7 @@ int main(int argc, char** argv) {
                "  remove-module GOMODCACHE ROOT MODULE@VERSION | remove-zip GOMODCACHE "
                "MODULE@VERSION\n"
                "  remove-folder ROOT PATH | remove-builds GOCACHE ROOT SECONDS | empty ROOT RATE\n"
-               "  collect ROOT\n");
+               "  collect ROOT | promote ROOT CACHE UPPER\n");
     return 2;
   }
   fmt::print("{}\n", command->second.run(Arguments(all.begin() + 1, all.end())).dump());

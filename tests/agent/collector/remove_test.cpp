@@ -59,6 +59,31 @@ TEST_F(Remove, AModuleGoesWhole) {
   EXPECT_EQ(trashed(), 1U);
 }
 
+/// Nobody's go works in a layer, and everybody's is shown it: whatever we die at, the next one
+/// finds the module whole or extracts it, and finds no file of root's that it would want to write.
+TEST_F(Remove, AModuleOfALayerLeavesNothingOfOurs) {
+  fs::remove(stem_ + ".lock");
+  std::vector<std::string> steps;
+  const auto result =
+      remove_module(cache(), "example.com/one@v1.0.0", trash_, kFree, [&](std::string_view name) {
+        steps.emplace_back(name);
+        EXPECT_FALSE(exists(cache_ + "/example.com/one@v1.0.0"));
+        EXPECT_FALSE(exists(stem_ + ".lock") || exists(stem_ + ".partial")) << name;
+      });
+  EXPECT_EQ(result.outcome, Removal::Done) << result.error;
+  EXPECT_EQ(steps, (std::vector<std::string>{"module-renamed", "module-zip", "module-ziphash",
+                                             "module-done"}));
+  EXPECT_FALSE(exists(stem_ + ".zip") || exists(stem_ + ".ziphash"));
+  EXPECT_TRUE(exists(stem_ + ".mod") && exists(stem_ + ".info"));
+  EXPECT_FALSE(exists(stem_ + ".lock") || exists(stem_ + ".partial"));
+}
+
+TEST_F(Remove, TheZipOfALayerAlone) {
+  fs::remove(stem_ + ".lock");
+  EXPECT_EQ(remove_zip(cache(), "example.com/one@v1.0.0", kFree).outcome, Removal::Done);
+  EXPECT_FALSE(exists(stem_ + ".zip") || exists(stem_ + ".lock"));
+}
+
 TEST_F(Remove, GosLockIsRespected) {
   const Fd lock(::open((stem_ + ".lock").c_str(), O_RDWR | O_CLOEXEC));
   ASSERT_EQ(::flock(lock.get(), LOCK_EX), 0);
@@ -95,8 +120,11 @@ TEST_F(Remove, TheZipStaysWhereItIsNeeded) {
 }
 
 TEST_F(Remove, ARemovalThatWasInterruptedIsFinished) {
-  for (const char* at : {"module-partial", "module-renamed", "module-zip", "module-ziphash"}) {
+  const std::string stem = cache_ + "/cache/download/example.com/three/@v/v1.0.0";
+  const auto interrupt = [&](const std::string& at, bool layer) {
+    SCOPED_TRACE(at + (layer ? " in a layer" : ""));
     make_module(cache_, "example.com/three", "v1.0.0");
+    if (layer) fs::remove(stem + ".lock");
     struct Stop {};
     EXPECT_THROW(static_cast<void>(remove_module(cache(), "example.com/three@v1.0.0", trash_, kFree,
                                                  [&](std::string_view name) {
@@ -105,10 +133,13 @@ TEST_F(Remove, ARemovalThatWasInterruptedIsFinished) {
                  Stop);
     EXPECT_EQ(remove_module(cache(), "example.com/three@v1.0.0", trash_, kFree).outcome,
               Removal::Done);
-    const std::string stem = cache_ + "/cache/download/example.com/three/@v/v1.0.0";
     for (const char* gone : {".zip", ".ziphash", ".partial"}) EXPECT_FALSE(exists(stem + gone));
     EXPECT_FALSE(exists(cache_ + "/example.com/three@v1.0.0"));
+  };
+  for (const char* at : {"module-partial", "module-renamed", "module-zip", "module-ziphash"}) {
+    interrupt(at, false);
   }
+  for (const char* at : {"module-renamed", "module-zip", "module-ziphash"}) interrupt(at, true);
 }
 
 /// A rename that fails, here because the trash is on another file system.
