@@ -69,7 +69,8 @@ class Lister {
       }
     }
     for (auto& [name, module] : found) {
-      if (!module.mod) continue;  // go cannot use it, nor begin with it
+      // Go cannot use it, nor begin with it. Over a layer that has the .mod it writes no other.
+      if (!module.mod && !module.complete()) continue;
       const auto there = out_.find(name);
       if (there == out_.end()) {
         if (out_.size() >= limit_) return std::make_error_code(std::errc::value_too_large);

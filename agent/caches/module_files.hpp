@@ -27,9 +27,10 @@ struct ModuleFiles {
 /// By extracted().
 using ModuleList = std::map<std::string, ModuleFiles, std::less<>>;
 
-/// Adds what `cache` has to `out`; a module that is in it already keeps the more complete files.
-/// Only names that go gives are looked at: no list, no lock, no tiles of a checksum database, no
-/// clones. Error: the cache cannot be read, or `out` has `limit` entries.
+/// Adds what `cache` has to `out`: modules with a `.mod`, or whole but for it. A module that is in
+/// it already keeps the more complete files. Only names that go gives are looked at: no list, no
+/// lock, no tiles of a checksum database, no clones. Error: the cache cannot be read, or `out` has
+/// `limit` entries.
 [[nodiscard]] std::error_code list_modules(const Fd& cache, ModuleList& out, std::size_t limit);
 
 }  // namespace gobuildenv::agent

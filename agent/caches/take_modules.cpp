@@ -76,8 +76,7 @@ class Modules final : public TakeRound<ModuleList> {
 
   /// A version never changes: what is shared of it already is right.
   bool contradicts(const std::string& name, const ModuleFiles& module) const {
-    const auto old = old_.find(name);
-    if (old == old_.end()) return false;
+    if (!module.mod || !old_.contains(name)) return false;
     const std::string file = module.folder() + "/" + module.version + ".mod";
     const auto shared = collector::read_at(in_.base->get(), file, kMaxMod);
     const auto offered = read_plain(*module.cache, file, kMaxMod);
@@ -95,12 +94,14 @@ class Modules final : public TakeRound<ModuleList> {
       report_.refuse(fmt::format("{}: its .mod is not the one that is shared", name));
       return {};
     }
-    const auto mod = copy(module, *versions, module.version + ".mod", kMaxMod);
+    const auto mod = module.mod ? copy(module, *versions, module.version + ".mod", kMaxMod)
+                                : take_shared(module, *versions, ".mod", kMaxMod);
     if (!mod) return tl::unexpected(mod.error());
-    if (!*mod) return {};
-    if (module.info) {
-      if (auto info = take_info(module, *versions); !info) return info;
+    if (!*mod) {
+      if (!module.mod) report_.refuse(fmt::format("{} has no .mod, here or in the layer", name));
+      return {};
     }
+    if (auto info = take_info(module, *versions); !info) return info;
     if (module.complete()) {
       const auto whole = take_zip(name, module, *versions, **mod);
       if (!whole) return tl::unexpected(whole.error());
@@ -116,16 +117,42 @@ class Modules final : public TakeRound<ModuleList> {
     return {};
   }
 
-  Done take_info(const ModuleFiles& module, const Fd& to) {
-    const std::string name = module.version + ".info";
-    const auto text = read_plain(*module.cache, module.folder() + "/" + name, kMaxInfo);
-    if (!text || !is_info_of(*text, *unescape_version(module.version))) {
-      report_.refuse(fmt::format("{}/{} says nothing of its version", module.path, name));
-      return {};
+  /// What the layer below has of a module: a pod over it that fetches the rest writes it no more.
+  /// Nothing: it has none.
+  tl::expected<std::optional<Sha256>, TakeError> take_shared(const ModuleFiles& module,
+                                                             const Fd& to,
+                                                             const std::string& suffix,
+                                                             std::uint64_t limit) {
+    const std::string name = module.version + suffix;
+    if (in_.base == nullptr) return std::optional<Sha256>();
+    const auto text = collector::read_at(in_.base->get(), module.folder() + "/" + name, limit);
+    if (!text) {
+      if (text.error() == std::errc::no_such_file_or_directory) return std::optional<Sha256>();
+      return take_error("read", name, text.error());
     }
     if (const auto error = write_new(to, name, *text, kSharedFile)) {
       return take_error("write", name, error);
     }
+    report_.bytes += text->size();
+    Sha256Stream sha;
+    sha.add(text->data(), text->size());
+    return std::optional<Sha256>(sha.finish());
+  }
+
+  Done take_info(const ModuleFiles& module, const Fd& to) {
+    const std::string name = module.version + ".info";
+    if (module.info) {
+      const auto text = read_plain(*module.cache, module.folder() + "/" + name, kMaxInfo);
+      if (text && is_info_of(*text, *unescape_version(module.version))) {
+        if (const auto error = write_new(to, name, *text, kSharedFile)) {
+          return take_error("write", name, error);
+        }
+        return {};
+      }
+      report_.refuse(fmt::format("{}/{} says nothing of its version", module.path, name));
+    }
+    const auto shared = take_shared(module, to, ".info", kMaxInfo);
+    if (!shared) return tl::unexpected(shared.error());
     return {};
   }
 

@@ -11,6 +11,7 @@ namespace {
 
 using namespace gobuildenv::agent::testing;  // NOLINT(google-build-using-namespace)
 using ::testing::Contains;
+using ::testing::HasSubstr;
 using ::testing::Key;
 using ::testing::Not;
 
@@ -98,6 +99,53 @@ TEST_F(Layers, AModuleThatWasOnlyLookedAtIsCompletedLater) {
   ASSERT_TRUE(done);
   EXPECT_EQ(done->report.taken, 1U);
   EXPECT_THAT(content(layer(kModules, 2)), Contains(Key(kA.name() + "/a.go")));
+}
+
+/// A pod over a layer writes of a module what the layer has not.
+TEST_F(Layers, TheRestOfAModuleComesWithoutWhatTheLayerHas) {
+  kA.write(upper("graph"));
+  for (const char* suffix : {".zip", ".ziphash"})
+    fs::remove(upper("graph") + "/" + kA.download(suffix));
+  ASSERT_TRUE(promote_modules({"graph"}));
+  kA.write(upper("rest"));
+  for (const char* suffix : {".mod", ".info"})
+    fs::remove(upper("rest") + "/" + kA.download(suffix));
+  const auto done = promote_modules({"rest"});
+  ASSERT_TRUE(done) << done.error().message;
+  EXPECT_EQ(done->report.taken, 1U);
+  EXPECT_EQ(done->report.refused, 0U) << done->report.first_refusal;
+  auto expected = content(upper("rest"));
+  expected.erase(kA.download(".lock"));
+  expected.merge(content(layer(kModules, 1)));
+  EXPECT_EQ(content(layer(kModules, 2)), expected);
+  EXPECT_EQ(mode(layer(kModules, 2) + "/" + kA.download(".mod")), 0666U);
+}
+
+TEST_F(Layers, TheModOfTheLayerMustBeTheZips) {
+  kA.write(upper("graph"));
+  for (const char* suffix : {".zip", ".ziphash"})
+    fs::remove(upper("graph") + "/" + kA.download(suffix));
+  write_file(upper("graph") + "/" + kA.download(".mod"), "module example.com/other\n");
+  ASSERT_TRUE(promote_modules({"graph"}));
+  kA.write(upper("rest"));
+  fs::remove(upper("rest") + "/" + kA.download(".mod"));
+  kB.write(upper("rest"));
+  const auto done = promote_modules({"rest"});
+  ASSERT_TRUE(done) << done.error().message;
+  EXPECT_EQ(done->report.taken, 1U);
+  EXPECT_THAT(done->report.first_refusal, HasSubstr("its .mod is not the go.mod in its zip"));
+  const auto files = content(layer(kModules, 2));
+  EXPECT_EQ(files.at(kA.download(".mod")), "module example.com/other\n") << "what was shared";
+  EXPECT_THAT(files, Not(Contains(Key(kA.download(".zip")))));
+}
+
+TEST_F(Layers, AModuleWithoutAnyModIsRefused) {
+  kA.write(upper());
+  fs::remove(upper() + "/" + kA.download(".mod"));
+  const auto done = promote_modules();
+  ASSERT_TRUE(done) << done.error().message;
+  EXPECT_EQ(done->layer, "");
+  EXPECT_EQ(done->report.refused, 1U);
 }
 
 TEST_F(Layers, Builds) {

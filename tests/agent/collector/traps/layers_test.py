@@ -97,6 +97,17 @@ class Layers(trap.Trap):
         self.assertEqual(self.build_in_a_pod()[0], "")
         self.assertEqual(self.locks_and_marks(), [])
 
+    def test_ours_what_was_taken_is_shared_again(self):
+        self.first_layer()
+        self.assertEqual(self.remove_module(), "done")
+        said, upper = self.build_in_a_pod(user=TRUSTED)
+        self.assertEqual(said, "")
+        self.assertFalse((upper / "cache/download" / trap.MODULE / f"@v/{VERSION}.mod").exists(),
+                         "the layer has it")
+        self.assertEqual(self.promote(upper)["taken"], 1)
+        self.assertTrue((self.mod / UNIT / "more.go").exists())
+        self.assertEqual(self.build_in_a_pod(proxy=False)[0], "")
+
     def test_ours_a_zip_is_fetched_again_where_it_is_asked_for(self):
         self.first_layer()
         self.assertEqual(self.tool("remove-zip", self.mod, UNIT)["outcome"], "done")
