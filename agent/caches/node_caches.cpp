@@ -15,6 +15,7 @@
 #include "agent/caches/files.hpp"
 #include "agent/collector/trash.hpp"
 #include "agent/collector/trash_emptier.hpp"
+#include "agent/durable_file.hpp"
 
 namespace gobuildenv::agent {
 namespace {
@@ -139,9 +140,11 @@ tl::expected<void, std::string> NodeCaches::hand_over(const VolumeRecord& record
     if (parts.error() == std::errc::no_such_file_or_directory) return {};
     return fail("open", "pods/" + id, parts.error());
   }
-  const std::string text = encode(record);
-  const auto written = write_new(*parts, kRecord, text, 0600);
-  if (written && written != std::errc::file_exists) return fail("write", kRecord, written);
+  // Replaces what a kill or a full disk left of an earlier try.
+  const std::string path = fmt::format("{}/pods/{}/{}", options_.root, id, kRecord);
+  if (const auto error = write_durably(path, encode(record), options_.hook)) {
+    return fail("write", kRecord, error);
+  }
   if (::renameat(root_.get(), ("pods/" + id).c_str(), queue_.get(), id.c_str()) != 0) {
     return fail("take over", "pods/" + id, collector::last_error());
   }

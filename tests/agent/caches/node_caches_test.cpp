@@ -4,6 +4,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <fstream>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -250,6 +251,34 @@ TEST_F(NodeCachesTest, OneThatCannotBeReadCostsTheOthersNothing) {
   const auto files = content(root_.path(newest(kModules)));
   EXPECT_THAT(files, Contains(Key("example.com/csi-1@v1.0.0/a.go")));
   EXPECT_THAT(files, Contains(Key("example.com/csi-3@v1.0.0/a.go")));
+}
+
+/// As of a kill, or a disk that was full, while it was written.
+TEST_F(NodeCachesTest, ADamagedRecordOfAnEarlierTryIsReplaced) {
+  const PublishCall one = call("csi-1", "releaser");
+  ASSERT_TRUE(publish(one));
+  module_.write(upper_of("csi-1"));
+  for (const char* left : {"record.json", "record.json.new"}) {
+    std::ofstream(root_.path(std::string("pods/csi-1/") + left)) << "{\"volu";
+  }
+  ASSERT_TRUE(unpublish(one));
+  EXPECT_EQ(caches_->promote_pending(), 0U);
+  ASSERT_EQ(results_.size(), 1U);
+  EXPECT_EQ(results_[0].kind, Kind::Published) << results_[0].why;
+}
+
+TEST_F(NodeCachesTest, TheRecordIsThereWholeOrNotAtAll) {
+  const PublishCall one = call("csi-1", "releaser");
+  std::vector<std::string> steps;
+  start([&](std::string_view at) {
+    const bool there = fs::exists(root_.path("pods/csi-1/record.json"));
+    steps.push_back(std::string(at) + (there ? ", a record" : ""));
+  });
+  ASSERT_TRUE(publish(one));
+  steps.clear();
+  ASSERT_TRUE(unpublish(one));
+  EXPECT_THAT(steps, ElementsAre("unmounted", "file-written", "file-renamed, a record", "given",
+                                 "handed-over", "discarded", "removed"));
 }
 
 TEST_F(NodeCachesTest, TheCollectorTakesNoneThatALayerIsBeingMadeOf) {
