@@ -76,6 +76,11 @@ tl::expected<Promotion, TakeError> promote(const PromotionInput& in) {
   Promotion out{{}, std::move(*report)};
   step(in.hook, "made");
   if (out.report.taken == 0) return out;
+  if (base && !collector::exists_at(in.root.get(), layer_path(in.cache, number))) {
+    // What was linked of it after it went into the trash is some of it only.
+    return take_error("keep", layer_path(in.cache, number),
+                      std::make_error_code(std::errc::no_such_file_or_directory));
+  }
 
   // One sync for thousands of files; fsync() of each would wait for the disk as often.
   if (::syncfs(next->get()) != 0) return fail("sync", in.workplace);

@@ -25,7 +25,7 @@ struct TakeLimits {
 
 struct TakeReport {
   std::uint64_t taken = 0;    ///< modules or build entries that are new
-  std::uint64_t kept = 0;     ///< that were there before
+  std::uint64_t kept = 0;     ///< that were there before, as far as not collected meanwhile
   std::uint64_t dropped = 0;  ///< that were there, and found no room: the oldest
   std::uint64_t refused = 0;  ///< that failed a check, or have no room
   std::uint64_t bytes = 0;    ///< of the layer
@@ -49,7 +49,8 @@ struct TakeInput {
   const Fd& scratch;           ///< an empty folder on the same file system, thrown away afterwards
   TakeLimits limits;
   std::function<bool()> stopped;  ///< may be empty
-  StepHook hook;                  ///< sees "linked" once, "taken" after each entry
+  /// Sees "linked" once, "taken" after each entry, "tree" after each module's files were linked.
+  StepHook hook;
 };
 
 [[nodiscard]] inline tl::unexpected<TakeError> take_error(std::string_view doing,

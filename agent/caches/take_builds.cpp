@@ -160,9 +160,9 @@ class Builds final : public TakeRound<Entries> {
     const std::string name = hex(action) + "-a";
     const auto from = collector::open_folder(in_.base->get(), shard_of(action));
     if (!from) return take_error("open", shard_of(action), from.error());
-    if (const auto error = link_file(*from, shard(action), name)) {
-      return take_error("link", name, error);
-    }
+    const auto error = link_file(*from, shard(action), name);
+    if (error == std::errc::no_such_file_or_directory) return {};  // collected meanwhile
+    if (error) return take_error("link", name, error);
     ++report_.kept;
     return {};
   }

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "agent/caches/files.hpp"
+#include "agent/caches/keep_module.hpp"
 #include "agent/caches/module_files.hpp"
 #include "agent/caches/module_name.hpp"
 #include "agent/caches/module_zip.hpp"
@@ -32,13 +33,6 @@ bool is_info_of(const std::string& text, const std::string& version) {
   return found != info.end() && found->is_string() && *found == version;
 }
 
-/// "a/b@v1" → "a", "b@v1"
-std::pair<std::string, std::string> split(const std::string& name) {
-  const auto slash = name.rfind('/');
-  if (slash == std::string::npos) return {{}, name};
-  return {name.substr(0, slash), name.substr(slash + 1)};
-}
-
 class Modules final : public TakeRound<ModuleList> {
  public:
   explicit Modules(const TakeInput& in) : TakeRound(in, "modules") {}
@@ -49,7 +43,8 @@ class Modules final : public TakeRound<ModuleList> {
   }
 
   bool known(const ModuleFiles& had, const ModuleFiles& offered) const override {
-    return had.complete() || (!offered.complete() && (had.info || !offered.info));
+    return had.complete() || is_extracted(*in_.base, had) ||
+           (!offered.complete() && (had.info || !offered.info));
   }
 
   /// A file's copy in the folder of the module in the next layer. False: it was refused.
@@ -204,7 +199,7 @@ class Modules final : public TakeRound<ModuleList> {
     if (const auto error = write_new(to, ziphash, made->h1, kSharedFile)) {
       return take_error("write", ziphash, error);
     }
-    const auto [parent, last] = split(name);
+    const auto [parent, last] = split_module(name);
     const auto place = make_below(in_.next, parent, kSharedFolder);
     if (!place) return take_error("make", parent, place.error());
     if (::renameat(in_.scratch.get(), work.c_str(), place->get(), last.c_str()) != 0) {
@@ -215,35 +210,8 @@ class Modules final : public TakeRound<ModuleList> {
   }
 
   Done keep(const std::string& name, const ModuleFiles& module) override {
-    if (report_.bytes >= in_.limits.bytes) {
-      ++report_.dropped;
-      return {};
-    }
-    const auto from = collector::open_folder(in_.base->get(), module.folder());
-    const auto to = make_below(in_.next, module.folder(), kSharedFolder);
-    if (!from || !to) return take_error("open", name, from ? to.error() : from.error());
-    for (const auto& [there, suffix] : {std::pair{module.mod, ".mod"},
-                                        {module.info, ".info"},
-                                        {module.zip, ".zip"},
-                                        {module.ziphash, ".ziphash"}}) {
-      if (!there) continue;
-      if (const auto error = link_file(*from, *to, module.version + suffix)) {
-        return take_error("link", name + suffix, error);
-      }
-      if (const auto stat = collector::stat_at(to->get(), (module.version + suffix).c_str())) {
-        report_.bytes += stat->bytes;
-      }
-    }
-    ++report_.kept;
-    if (!module.complete()) return {};
-    const auto [parent, last] = split(name);
-    const auto source = collector::open_folder(in_.base->get(), parent.empty() ? "." : parent);
-    const auto target = make_below(in_.next, parent, kSharedFolder);
-    if (!source || !target)
-      return take_error("open", name, source ? target.error() : source.error());
-    if (const auto error = link_tree(*source, *target, last, report_.bytes)) {
-      return take_error("link", name, error);
-    }
+    if (report_.bytes < in_.limits.bytes) return keep_module(in_, name, module, report_);
+    ++report_.dropped;
     return {};
   }
 };

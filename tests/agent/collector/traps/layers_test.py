@@ -117,6 +117,15 @@ class Layers(trap.Trap):
         self.assertEqual(self.build_in_a_pod(proxy=False)[0], "")
         self.assertEqual(self.locks_and_marks(), [])
 
+    def test_ours_a_module_without_its_zip_is_in_the_next_layer(self):
+        self.first_layer()
+        self.assertEqual(self.tool("remove-zip", self.mod, UNIT)["outcome"], "done")
+        said, upper = self.pod("mod", "download", f"{OTHER}@v1.0.0", user=TRUSTED)
+        self.assertEqual(said, "")
+        self.assertEqual(self.promote(upper)["taken"], 1)
+        self.assertTrue((self.mod / f"{OTHER}@v1.0.0/m.go").exists())
+        self.assertEqual(self.build_in_a_pod(proxy=False)[0], "")
+
 
 if __name__ == "__main__":
     trap.main()
