@@ -31,7 +31,8 @@ std::string stays(const Decision& decision, const Unit& unit, const Limits& limi
         return fmt::format("waits for its turn, for {}; goes after {}", duration_text(unit.idle),
                            duration_text(goes_after(unit, limits)));
       }
-      return fmt::format("used {} ago, kept for {}; no limit asks for it", duration_text(unit.idle),
+      return fmt::format("used {} ago, kept for {}; no limit asks for it",
+                         duration_text(unit.unused()),
                          duration_text(limits.of(unit.environment).unused_for));
     case Reason::SharedFiles:
       return fmt::format(
@@ -48,7 +49,7 @@ std::string goes(const Decision& decision, const Unit& unit, const Limits& limit
   const std::string idle = duration_text(unit.idle);
   switch (decision.reason) {
     case Reason::Unused:
-      return fmt::format("unused for {}, kept for {}", idle,
+      return fmt::format("unused for {}, kept for {}", duration_text(unit.unused()),
                          duration_text(limits.of(unit.environment).unused_for));
     case Reason::EnvironmentSize:
       return fmt::format("unused for {}; the environment's caches are over {}", idle,

@@ -122,7 +122,7 @@ class Planner {
         take(i, Reason::Replaced);
       } else if (u.kind == UnitKind::Private) {
         take(i, Reason::Abandoned);
-      } else if (u.idle >= goes_after(u, limits_)) {
+      } else if (goes_in(u, limits_) == seconds(0)) {
         take(i, u.kind == UnitKind::Promotion ? Reason::Stuck : Reason::Unused);
       }
     }
@@ -229,6 +229,12 @@ seconds goes_after(const Unit& unit, const Limits& limits) {
   const bool left_over =
       unit.kind == UnitKind::Private || (unit.kind == UnitKind::Generation && !unit.orphaned);
   return left_over ? floor : std::max(floor, limits.of(unit.environment).unused_for);
+}
+
+seconds goes_in(const Unit& unit, const Limits& limits) {
+  const seconds cache_goes = std::max(limits.min_idle, limits.of(unit.environment).unused_for);
+  const seconds own = std::max(seconds(0), goes_after(unit, limits) - unit.idle);
+  return unit.cache_idle >= cache_goes ? own : std::max(own, cache_goes - unit.cache_idle);
 }
 
 const Root* root_of(const Unit& unit, const std::vector<Root>& roots) {

@@ -108,8 +108,12 @@ struct Plan {
 [[nodiscard]] Plan plan(const Inventory& inventory, const std::vector<Root>& roots,
                         const Limits& limits, const Disk& disk, double inflation = 0);
 
-/// The idle time from which `unit` goes by itself, though there is room.
+/// The idle time from which `unit` goes by itself, though there is room, if its cache as a whole is
+/// unused for as long as that cache's `unused_for`.
 [[nodiscard]] seconds goes_after(const Unit& unit, const Limits& limits);
+
+/// In how long it goes by itself if nobody uses it; zero: now.
+[[nodiscard]] seconds goes_in(const Unit& unit, const Limits& limits);
 
 /// The root that protects `unit`, or null.
 [[nodiscard]] const Root* root_of(const Unit& unit, const std::vector<Root>& roots);

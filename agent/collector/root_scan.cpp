@@ -102,7 +102,8 @@ class RootScanner {
 
   /// `arm`: sets the probe for the next use, and gives the stamp that is then there.
   void add(Unit unit, std::int64_t stamp, const std::function<std::int64_t()>& arm = {}) {
-    const std::string key = printable(unit.path);
+    // Nobody's only since it was seen so, however old it is: a GoBuildEnv may have been replaced.
+    const std::string key = printable(unit.path) + (unit.orphaned ? "#orphaned" : "");
     const auto known = ages_.ages().find(key);
     const bool new_use = known == ages_.ages().end() || known->second.stamp != stamp;
     const Observation seen{.in_use = root_of(unit, uses_) != nullptr,
@@ -126,6 +127,7 @@ class RootScanner {
     unit.environment = environment;
     unit.size = counted(dir, path);
     if (!environment.empty()) inventory_.environments[environment] += unit.size;
+    if (orphaned) unit.cache_idle = layer_idle(path);
     add(std::move(unit), 0);
   }
 
@@ -161,7 +163,18 @@ class RootScanner {
     }
   }
 
+  /// The age of a newest layer as a whole, which is no unit.
+  seconds layer_idle(const std::string& path) {
+    const std::string key = printable(path);
+    Unit layer;
+    layer.path = path;
+    ages_.observe(key, {.in_use = root_of(layer, uses_) != nullptr, .stamp = 0, .value = 0});
+    seen_ages_.insert(key);
+    return ages_.idle(key);
+  }
+
   void module_units(const Fd& dir, const std::string& path, const std::string& environment) {
+    const seconds cache_idle = layer_idle(path);
     seen_modules_.insert(path);
     const ModuleCacheScan found = scan_module_cache(dir, scan_, memo_.modules[path]);
     Totals& total = inventory_.environments[environment];
@@ -176,6 +189,7 @@ class RootScanner {
       unit.zip_bytes = module.extracted && !module.partial ? module.zip_bytes : 0;
       unit.shared_bytes = module.shared_bytes;
       unit.incomplete = module.partial;
+      unit.cache_idle = cache_idle;
       total += module.size;
       const bool probe = options_.touch && !module.vcs && !module.partial;
       add(std::move(unit), module.used,
@@ -185,6 +199,7 @@ class RootScanner {
   }
 
   void build_units(const Fd& dir, const std::string& path, const std::string& environment) {
+    const seconds cache_idle = layer_idle(path);
     seen_builds_.insert(path);
     auto& memo = memo_.builds[path];
     if (!memo) memo = std::make_unique<BuildMemo>();
@@ -204,6 +219,7 @@ class RootScanner {
       unit.size = size;
       unit.shared_bytes = found.shared.at(hours);
       unit.idle = std::chrono::hours(hours);
+      unit.cache_idle = cache_idle;
       // No entry has an age of its own; what is unused for longer must come first.
       unit.credit =
           ages_.inflation + refetch_value(unit.kind, size) / static_cast<double>(1 + hours);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <string>
@@ -36,12 +37,19 @@ struct Unit {
   /// Of its files, not in `size`: another unit has them too, an older layer, and keeps them on the
   /// disk.
   std::uint64_t shared_bytes = 0;
-  seconds idle{0};    ///< since the last known use; of builds: of the latest used of them
+  seconds idle{0};  ///< since the last known use; of builds: of the latest used of them
+  /// Of what lies in a cache: since a pod had the cache, as far as is known. Pods read it through
+  /// an overlay, which leaves no stamp on what they use of it.
+  seconds cache_idle = seconds::max();
   double credit = 0;  ///< of GreedyDual-Size-Frequency; see ages.hpp
   /// The go command is extracting it, or was interrupted in that.
   bool incomplete = false;
   /// Of a generation: it is the newest, but its environment is gone.
   bool orphaned = false;
+
+  /// Since it, or the cache as a whole, was used: what is old alone does not go by age. Which units
+  /// of a cache go first when room is needed, their own `idle` says.
+  [[nodiscard]] seconds unused() const { return std::min(idle, cache_idle); }
 
   /// Unique among units: `path`, for builds with the hour of their last use.
   [[nodiscard]] std::string id() const;

@@ -89,7 +89,7 @@ std::optional<seconds> until_due(const collector::Inventory& inventory, const co
   for (const collector::Decision& decision : plan.stays) {
     if (decision.reason == collector::Reason::Rooted) continue;
     const collector::Unit& unit = inventory.units[decision.unit];
-    const seconds left = std::max(seconds(0), goes_after(unit, limits) - unit.idle);
+    const seconds left = goes_in(unit, limits);
     out = std::min(out.value_or(left), left);
   }
   return out;

@@ -86,7 +86,7 @@ void add_collection(const CollectionState& state, std::int64_t now, NodeCacheFac
   for (const collector::Unit& unit : state.inventory.units) {
     if (unit.environment.empty()) continue;
     std::int64_t& latest = used[unit.environment];
-    latest = std::max(latest, seen - unit.idle.count());
+    latest = std::max(latest, seen - unit.unused().count());
   }
   for (const auto& [name, size] : state.inventory.environments) {
     const std::size_t slash = name.find('/');
