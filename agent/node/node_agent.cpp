@@ -8,11 +8,10 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
-#include <set>
-#include <thread>
 #include <utility>
 
 #include "agent/collector/fd.hpp"
+#include "agent/collector/root_scan.hpp"
 #include "agent/collector/trash_emptier.hpp"
 #include "agent/csi/mounter.hpp"
 #include "agent/csi/private_parts.hpp"
@@ -25,6 +24,7 @@
 #include "agent/node/environment_record.hpp"
 #include "agent/node/node_cache_facts.hpp"
 #include "agent/node/node_cache_publisher.hpp"
+#include "agent/node/prefetcher.hpp"
 #include "agent/node/promotion_reporter.hpp"
 #include "agent/node/volume_reporter.hpp"
 #include "goenv/names.hpp"
@@ -146,6 +146,7 @@ struct NodeAgent::Impl {
       cluster.emplace(
           *edges.client, edges, options, platform, [this] { return look_around(); },
           [this] { collection->changed(); });
+      open_prefetcher();
     }
     if (auto opened_collection = open_collection(); !opened_collection) return opened_collection;
     reporter.emplace(cluster ? &cluster->events : nullptr, edges.metrics, *registry,
@@ -265,6 +266,8 @@ struct NodeAgent::Impl {
         std::chrono::duration_cast<std::chrono::seconds>(edges.clock.wall_now().time_since_epoch())
             .count();
     sources.collection = collection->latest();
+    sources.waiting = prefetcher->waiting();
+    sources.high_percent = options.limits.high_percent;
     NodeCacheFacts facts = node_cache_facts(sources);
     facts.agent_version = options.version;
     if (const CsiServer* now = serving) {
@@ -275,37 +278,21 @@ struct NodeAgent::Impl {
     return facts;
   }
 
-  /// Every toolchain that new pods would get. Pinned ones are fetched when a pod asks: they are
-  /// private to their namespace, and few.
-  void prefetch() {
-    std::set<ToolchainWant> wanted;
-    for (const auto& record : cluster->environments.list()) {
-      if (!record->pinned.empty()) continue;
-      for (const goenv::GoVersion& version : record->prefetch) {
-        wanted.insert(ToolchainWant{{version, platform.os, platform.arch}, std::nullopt});
-      }
-    }
-    for (const ToolchainWant& one : wanted) edges.toolchains.ensure(one);
+  /// Opened each time: it is asked seldom, and the root may be mounted anew.
+  [[nodiscard]] std::optional<collector::Disk> disk() const {
+    const auto root = collector::open_trusted_folder(options.root);
+    if (!root) return std::nullopt;
+    const auto found = collector::disk_of(*root);
+    return found ? std::optional(*found) : std::nullopt;
   }
 
-  void run_prefetch() {
-    while (!stopping.stopped()) {
-      if (cluster->environments.has_synced()) prefetch();
-      std::unique_lock lock(wake_mutex);
-      const auto until = edges.clock.now() + options.prefetch_interval;
-      while (!changed && !stopping.stopped() && edges.clock.now() < until) {
-        edges.clock.wait_until(lock, wake, until);
-      }
-      changed = false;
-    }
-  }
-
-  void notice_change() {
-    {
-      const std::lock_guard lock(wake_mutex);
-      changed = true;
-    }
-    wake.notify_all();
+  void open_prefetcher() {
+    prefetcher.emplace(
+        PrefetchOptions{platform, options.limits, options.prefetch_interval},
+        PrefetchEdges{edges.toolchains, edges.clock,
+                      [this] { return cluster->environments.has_synced(); },
+                      [this] { return cluster->environments.list(); }, [this] { return disk(); },
+                      [this] { cluster->publisher.changed(); }});
   }
 
   tl::expected<void, std::string> start() {
@@ -322,12 +309,15 @@ struct NodeAgent::Impl {
     started = true;
     emptier.emplace(*root, options.delete_rate, report_emptied);
     if (cluster) {
-      cluster->environments.add_handler([this](const auto&) { notice_change(); });
+      cluster->environments.add_handler([this](const auto&) { prefetcher->wake(); });
       cluster->environments.start();
       cluster->pods.start();
-      prefetcher = std::thread([this] { run_prefetch(); });
+      prefetcher->start();
       if (edges.fetches != nullptr) {
-        edges.fetches->on_change([this] { cluster->publisher.changed(); });
+        edges.fetches->on_change([this] {
+          prefetcher->wake();
+          cluster->publisher.changed();
+        });
       }
       collection->on_change([this] { cluster->publisher.changed(); });
     }
@@ -353,11 +343,9 @@ struct NodeAgent::Impl {
   void stop(std::chrono::milliseconds grace) {
     if (!std::exchange(started, false)) return;
     if (server) server->stop(grace);
-    stopping.stop();
     if (caches) caches->stop();
     collection->stop();
-    notice_change();
-    if (prefetcher.joinable()) prefetcher.join();
+    if (prefetcher) prefetcher->stop();
     if (cluster) {
       if (edges.fetches != nullptr) edges.fetches->on_change({});
       cluster->publisher.stop();
@@ -386,12 +374,8 @@ struct NodeAgent::Impl {
   std::optional<collector::TrashEmptier> emptier;
   std::unique_ptr<CsiServer> server;
   std::atomic<CsiServer*> serving{nullptr};  ///< for probes, which ask from their own thread
-  kube::StopSignal stopping;
-  std::mutex wake_mutex;
-  std::condition_variable wake;
-  bool changed = false;
   bool started = false;
-  std::thread prefetcher;
+  std::optional<Prefetcher> prefetcher;
 };
 
 NodeAgent::NodeAgent(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}

@@ -31,7 +31,7 @@ struct NodeAgentOptions {
   std::string pod_name;                ///< of the agent, for Events; may be empty
   std::optional<Taint> startup_taint;  ///< taken from the Node once the kubelet knows the driver
   std::chrono::seconds volume_wait{90};
-  /// Wanted toolchains are looked at again this often: failed fetches, files somebody removed.
+  /// Wanted toolchains are looked at again this often, as in PrefetchOptions.
   std::chrono::seconds prefetch_interval{30};
   TriggerOptions collect;    ///< when the collector runs
   collector::Limits limits;  ///< of the node; environments have their own in their specs

@@ -1,5 +1,7 @@
 #include "agent/node/node_cache_facts.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <chrono>
 #include <map>
@@ -53,12 +55,44 @@ bool is_declared(const ToolchainWant& want, const NodeCacheSources& sources) {
   });
 }
 
+/// What is to be fetched ahead and has not begun. A failure of it is told no more: it is over, and
+/// no longer what is waited for.
+void add_waiting(const NodeCacheSources& sources, NodeCacheFacts& out) {
+  for (const ToolchainWant& want : sources.waiting.wants) {
+    // Pods do not wait: by now it may be there, or on its way.
+    const bool begun =
+        std::any_of(out.toolchains.begin(), out.toolchains.end(), [&](const ToolchainFact& fact) {
+          return fact.id == want.id && !fact.key.starts_with("ns-");
+        });
+    if (begun || !is_declared(want, sources)) continue;
+    ToolchainFact fact;
+    fact.id = want.id;
+    fact.phase = sources.waiting.held ? ToolchainPhase::Failed : ToolchainPhase::Fetching;
+    if (sources.waiting.held) {
+      fact.reason = kAboveHighWatermark;
+      fact.message = fmt::format(
+          "not fetched ahead while the disk is more than {} % full, in bytes or inodes; it is "
+          "fetched when there is room, or when a pod asks for it",
+          sources.high_percent);
+    }
+    out.toolchains.push_back(std::move(fact));
+  }
+}
+
+bool is_waiting(const ToolchainWant& want, const NodeCacheSources& sources) {
+  const auto& wants = sources.waiting.wants;
+  return std::find(wants.begin(), wants.end(), want) != wants.end();
+}
+
 void add_unready(const NodeCacheSources& sources, NodeCacheFacts& out) {
   using Kind = ToolchainState::Kind;
   for (const ToolchainProvider::Entry& entry : sources.entries) {
     const ToolchainState& state = entry.state;
     if (state.kind != Kind::Fetching && state.kind != Kind::Failed) continue;
     if (!is_declared(entry.want, sources)) continue;
+    if (state.kind == Kind::Failed && sources.waiting.held && is_waiting(entry.want, sources)) {
+      continue;
+    }
     ToolchainFact fact;
     fact.id = entry.want.id;
     if (entry.want.pinned) {
@@ -113,6 +147,7 @@ NodeCacheFacts node_cache_facts(const NodeCacheSources& sources) {
   out.now = sources.now;
   add_stored(sources, out);
   add_unready(sources, out);
+  add_waiting(sources, out);
   if (sources.collection) add_collection(*sources.collection, sources.now, out);
   return out;
 }

@@ -9,6 +9,7 @@
 #include "agent/node/collection.hpp"
 #include "agent/node/environment_record.hpp"
 #include "agent/node/node_cache_status.hpp"
+#include "agent/node/prefetcher.hpp"
 #include "agent/toolchains/provider.hpp"
 
 namespace gobuildenv::agent {
@@ -19,12 +20,14 @@ struct NodeCacheSources {
   std::vector<ToolchainProvider::Entry> entries;
   std::vector<VolumeRecord> volumes;
   std::vector<std::shared_ptr<const EnvironmentRecord>> environments;
+  PrefetchWaiting waiting;
+  unsigned high_percent = 0;                          ///< of collector::Limits, for people
   std::shared_ptr<const CollectionState> collection;  ///< null: nothing was looked at yet
   std::int64_t now = 0;                               ///< seconds since 1970
 };
 
-/// Fills in toolchains, caches, disk and what the collector did. What failed, or is being fetched,
-/// counts while an environment declares it.
+/// Fills in toolchains, caches, disk and what the collector did. What failed, is being fetched, or
+/// waits for that, counts while an environment declares it.
 [[nodiscard]] NodeCacheFacts node_cache_facts(const NodeCacheSources& sources);
 
 }  // namespace gobuildenv::agent

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "agent/node/node_cache_facts.hpp"
+#include "crds/node_cache_names.hpp"
 #include "node_cache_samples.hpp"
 
 namespace gobuildenv::agent {
@@ -225,6 +226,41 @@ TEST(NodeCacheFactsTest, AreWhatThePartsSay) {
   EXPECT_EQ(facts.problem->first, "DiskFull");
   EXPECT_TRUE(facts.decisions[0].removed);
   EXPECT_TRUE(facts.looked);
+}
+
+TEST(NodeCacheFactsTest, WhatWaitsIsMissing) {
+  NodeCacheSources sources;
+  const auto want = [](const char* version) {
+    return ToolchainWant{{goenv::parse_version(version).value(), "linux", "amd64"}, {}};
+  };
+  auto environment = std::make_shared<EnvironmentRecord>();
+  environment->versions = {want("1.22.3").id.version, want("1.23.1").id.version};
+  sources.environments = {environment};
+  sources.waiting.wants = {want("1.22.3"), want("1.23.1"), want("1.24.1")};
+  sources.high_percent = 80;
+  ToolchainState state;
+  state.kind = ToolchainState::Kind::Failed;
+  state.reason = "DiskFull";
+  sources.entries.push_back({want("1.23.1"), state});
+  const auto told = [&] {
+    std::vector<std::string> out;
+    const auto facts = node_cache_facts(sources);
+    for (const auto& one : facts.toolchains) {
+      out.push_back(goenv::to_string(one.id.version) + " " +
+                    std::string(goenv::enum_name(one.phase)) + " " + one.reason);
+    }
+    return out;
+  };
+  EXPECT_THAT(told(), ElementsAre("1.23.1 Failed DiskFull", "1.22.3 Fetching "))
+      << "in turn; 1.24.1 is declared by nobody any more";
+  sources.waiting.held = true;
+  EXPECT_THAT(told(), ElementsAre("1.22.3 Failed DiskAboveHighWatermark",
+                                  "1.23.1 Failed DiskAboveHighWatermark"));
+  EXPECT_THAT(node_cache_facts(sources).toolchains[0].message, HasSubstr("80 % full"));
+  sources.entries[0].state.kind = ToolchainState::Kind::Fetching;
+  sources.entries[0].state.reason.clear();
+  EXPECT_THAT(told(), ElementsAre("1.23.1 Fetching ", "1.22.3 Failed DiskAboveHighWatermark"))
+      << "a pod has asked for it";
 }
 
 }  // namespace
