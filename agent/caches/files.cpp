@@ -30,17 +30,22 @@ std::vector<char>& buffer() {
 
 }  // namespace
 
-IoResult<std::vector<std::string>> names_in(const Fd& folder, bool folders) {
+IoResult<std::vector<std::string>> names_in(const Fd& folder, bool folders, std::size_t limit) {
   std::vector<std::string> out;
+  bool over = false;
   const auto error = collector::for_each_entry(folder.get(), buffer(), [&](const Entry& entry) {
     EntryType type = entry.type;
     if (type == EntryType::Unknown) {
       const auto stat = collector::stat_at(folder.get(), entry.name.data());
       if (stat) type = stat->type;
     }
-    if (type == (folders ? EntryType::Folder : EntryType::File)) out.emplace_back(entry.name);
+    if (type != (folders ? EntryType::Folder : EntryType::File)) return;
+    // While it is read: a hostile folder's names may be more than there is memory.
+    over |= out.size() >= limit;
+    if (!over) out.emplace_back(entry.name);
   });
   if (error) return unexpected(error);
+  if (over) return failed(EOVERFLOW);
   std::sort(out.begin(), out.end());
   return out;
 }
@@ -151,7 +156,7 @@ std::error_code link_tree(const Fd& from, const Fd& to, const std::string& name,
     struct stat size {};
     if (::fstatat(source->get(), file.c_str(), &size, AT_SYMLINK_NOFOLLOW) != 0)
       return last_error();
-    bytes += static_cast<std::uint64_t>(size.st_size);
+    bytes += on_disk(static_cast<std::uint64_t>(size.st_size));
     if (const auto error = link_file(*source, *target, file)) return error;
   }
   const auto folders = names_in(*source, true);

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -17,7 +19,15 @@ using collector::IoResult;
 
 /// Names in a folder that are folders (or files), sorted. The kernel says what they are; what is
 /// opened is looked at again.
-[[nodiscard]] IoResult<std::vector<std::string>> names_in(const Fd& folder, bool folders);
+/// value_too_large: there are more than `limit`.
+[[nodiscard]] IoResult<std::vector<std::string>> names_in(
+    const Fd& folder, bool folders, std::size_t limit = std::numeric_limits<std::size_t>::max());
+
+/// What a file of `size` bytes takes of a disk, whose blocks are whole; as the collector counts.
+[[nodiscard]] constexpr std::uint64_t on_disk(std::uint64_t size) {
+  constexpr std::uint64_t kBlock = 4096;
+  return (size + kBlock - 1) / kBlock * kBlock;
+}
 
 struct OpenedFile {
   Fd fd;
@@ -51,8 +61,8 @@ struct OpenedFile {
 /// more names.
 [[nodiscard]] std::error_code link_file(const Fd& from, const Fd& to, const std::string& name);
 
-/// The same for a whole tree of ours into the new folder `to`/`name`. Adds the files' sizes to
-/// `bytes`. Folders get the modes they have in `from`.
+/// The same for a whole tree of ours into the new folder `to`/`name`. Adds what the files
+/// take of the disk to `bytes`. Folders get the modes they have in `from`.
 [[nodiscard]] std::error_code link_tree(const Fd& from, const Fd& to, const std::string& name,
                                         std::uint64_t& bytes);
 

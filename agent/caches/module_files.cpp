@@ -8,6 +8,8 @@ namespace gobuildenv::agent {
 namespace {
 
 constexpr int kMaxDepth = 32;
+/// A module's files in cache/download, and as many that are none.
+constexpr std::size_t kNamesOfModule = 10;
 
 class Lister {
  public:
@@ -23,7 +25,7 @@ class Lister {
 
  private:
   std::error_code walk(const Fd& folder, const std::string& path, int depth) {
-    const auto names = names_in(folder, true);
+    const auto names = names_in(folder, true, kNamesOfModule * limit_);
     if (!names) return names.error();
     for (const std::string& name : *names) {
       const bool versions = name == "@v" && depth > 0;
@@ -44,7 +46,7 @@ class Lister {
   }
 
   std::error_code add_versions(const Fd& folder, const std::string& path) {
-    const auto names = names_in(folder, false);
+    const auto names = names_in(folder, false, kNamesOfModule * limit_);
     if (!names) return names.error();
     ModuleList found;
     for (const std::string& name : *names) {

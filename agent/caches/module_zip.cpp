@@ -70,7 +70,7 @@ tl::expected<ZippedModule, ZipError> extract_module(int zip, const std::string& 
     if (!problem.empty()) return wrong(problem);
     const Sha256 sum = sha.finish();
     if (path == "go.mod") out.go_mod = sum;
-    out.bytes += entry.size;
+    out.bytes += on_disk(entry.size);
     sums.push_back({entry.name, sum});
   }
   for (const std::string& path : folders) {

@@ -14,7 +14,7 @@ namespace gobuildenv::agent {
 
 struct ZippedModule {
   std::string h1;
-  std::uint64_t bytes = 0;         ///< of the files' contents
+  std::uint64_t bytes = 0;         ///< that the files take of a disk
   std::optional<Sha256> go_mod{};  ///< of the module's own go.mod, if it has one
 };
 

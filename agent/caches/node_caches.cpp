@@ -13,6 +13,7 @@
 
 #include "agent/caches/decide.hpp"
 #include "agent/caches/files.hpp"
+#include "agent/caches/layer_room.hpp"
 #include "agent/collector/trash.hpp"
 #include "agent/collector/trash_emptier.hpp"
 #include "agent/durable_file.hpp"
@@ -193,7 +194,7 @@ std::optional<NodeCaches::Waiting> NodeCaches::take_up(const std::string& volume
     if (folder.error() != std::errc::no_such_file_or_directory) ++left;
     return std::nullopt;
   }
-  Waiting out{volume_id, std::move(*folder), {}, 0};
+  Waiting out{volume_id, std::move(*folder), {}, 0, false};
   PromotionResult& result = out.result;
   result.kind = Kind::NotTrusted;
   auto record = record_of(queue_, volume_id);
@@ -217,8 +218,9 @@ std::optional<NodeCaches::Waiting> NodeCaches::take_up(const std::string& volume
     result.why = fmt::format("namespace {} is another one by now", pod.ns);
     return out;
   }
-  out.max_bytes =
-      static_cast<std::uint64_t>(std::max<std::int64_t>((*declared)->max_size_bytes, 0));
+  const goenv::Cache& cache = **declared;
+  out.max_bytes = static_cast<std::uint64_t>(std::max<std::int64_t>(cache.max_size_bytes, 0));
+  out.shares_both = cache.modules == cache.build;
   return out;
 }
 
@@ -260,18 +262,20 @@ tl::expected<Promotion, std::string> NodeCaches::make_layer(std::span<const Wait
   const VolumeRecord& first = trusted.front().result.record;
   std::vector<Fd> uppers;
   std::uint64_t max_bytes = 0;
+  bool shares_both = false;
   for (const Waiting& one : trusted) {
     auto upper = collector::open_folder(one.folder.get(), "upper");
     if (!upper) return fail("open", one.id + "/upper", upper.error());
     uppers.push_back(std::move(*upper));
     // Environments that share their namespace's cache: as much as the most generous one says.
     max_bytes = std::max(max_bytes, one.max_bytes);
+    shares_both |= one.shares_both;
   }
   std::shared_ptr<void> lease;
   if (options_.lease) lease = options_.lease(first.cache, "a layer is being made of it");
   PromotionInput in{root_, first.cache, first.kind, uppers, {}, {}, {}, options_.hook};
   in.workplace = fmt::format("{}/{}/{}", kQueue, trusted.front().id, kWorkplace);
-  in.limits.bytes = max_bytes;
+  in.limits.bytes = layer_room(max_bytes, sibling_bytes(root_, first.cache), shares_both);
   in.stopped = [this] { return stopping_.load(); };
   auto promotion = promote(in);
   if (!promotion) return tl::unexpected(std::move(promotion.error().message));

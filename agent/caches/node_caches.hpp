@@ -91,8 +91,11 @@ class NodeCaches final : public SharedCaches {
   struct Waiting {
     std::string id;
     Fd folder;
-    PromotionResult result;       ///< settled when its `why` is not empty
-    std::uint64_t max_bytes = 0;  ///< of the cache, as its GoBuildEnv declares now
+    PromotionResult result;  ///< settled when its `why` is not empty
+    /// As its GoBuildEnv declares now: of modules and build outputs together, and whether both are
+    /// in caches of the same owner.
+    std::uint64_t max_bytes = 0;
+    bool shares_both = false;
   };
   [[nodiscard]] std::map<std::string, std::vector<std::string>> by_cache() const;
   /// Nothing: it waits on (`left` grows), or is gone.

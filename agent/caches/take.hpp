@@ -19,8 +19,10 @@ namespace gobuildenv::agent {
 using collector::Fd;
 
 struct TakeLimits {
-  std::uint64_t bytes = std::uint64_t{20} << 30U;  ///< of a layer, as far as counted
-  std::uint64_t entries = 1'000'000;               ///< modules or build entries looked at
+  std::uint64_t bytes = std::uint64_t{20} << 30U;  ///< of a layer, as it takes of the disk
+  /// Modules or build entries of a layer, and as many new ones that are looked at in a round: what
+  /// is known of them is in memory meanwhile.
+  std::uint64_t entries = 200'000;
 };
 
 struct TakeReport {

@@ -16,6 +16,8 @@ namespace gobuildenv::agent {
 namespace {
 
 constexpr std::size_t kShards = 256;
+/// An action, its output, and whatever else a shard may have.
+constexpr std::size_t kNamesOfEntry = 3;
 /// Of one output: a test binary with debug information is some tens of MB.
 constexpr std::uint64_t kMaxOutput = std::uint64_t{2} << 30U;
 
@@ -51,7 +53,7 @@ class Builds final : public TakeRound<Entries> {
         if (shard.error() == std::errc::no_such_file_or_directory || hostile) continue;
         return shard.error();
       }
-      const auto names = names_in(*shard, false);
+      const auto names = names_in(*shard, false, kNamesOfEntry * in_.limits.entries);
       if (!names) return names.error();
       for (const std::string& file : *names) {
         const auto action = action_of_name(file);
@@ -92,11 +94,11 @@ class Builds final : public TakeRound<Entries> {
     const BuildEntry& entry = found.entry;
     const std::string output = hex(entry.output) + "-d";
     const std::string path = shard_of(entry.output) + "/" + output;
+    if (!has_room(entry)) {
+      report_.refuse(fmt::format("{} has no room", path));
+      return {};
+    }
     if (!outputs_.contains(entry.output)) {
-      if (report_.bytes + entry.size > in_.limits.bytes) {
-        report_.refuse(fmt::format("{} has no room", path));
-        return {};
-      }
       const auto had = link_output(entry.output, output);
       if (!had) return tl::unexpected(had.error());
       if (!*had) {
@@ -105,12 +107,13 @@ class Builds final : public TakeRound<Entries> {
         if (!*copied) return {};
       }
       outputs_.insert(entry.output);
-      report_.bytes += entry.size;
+      report_.bytes += on_disk(entry.size);
     }
     const std::string name = hex(entry.action) + "-a";
     if (const auto error = write_new(shard(entry.action), name, to_line(entry), kSharedFile)) {
       return take_error("write", name, error);
     }
+    report_.bytes += on_disk(kBuildEntrySize);
     took(action);
     return {};
   }
@@ -146,16 +149,16 @@ class Builds final : public TakeRound<Entries> {
 
   Done keep(const Sha256& action, const Found& found) override {
     const BuildEntry& entry = found.entry;
+    if (!has_room(entry)) {
+      ++report_.dropped;
+      return {};
+    }
     if (!outputs_.contains(entry.output)) {
-      if (report_.bytes + entry.size > in_.limits.bytes) {
-        ++report_.dropped;
-        return {};
-      }
       const auto had = link_output(entry.output, hex(entry.output) + "-d");
       if (!had) return tl::unexpected(had.error());
       if (!*had) return {};
       outputs_.insert(entry.output);
-      report_.bytes += entry.size;
+      report_.bytes += on_disk(entry.size);
     }
     const std::string name = hex(action) + "-a";
     const auto from = collector::open_folder(in_.base->get(), shard_of(action));
@@ -163,8 +166,14 @@ class Builds final : public TakeRound<Entries> {
     const auto error = link_file(*from, shard(action), name);
     if (error == std::errc::no_such_file_or_directory) return {};  // collected meanwhile
     if (error) return take_error("link", name, error);
+    report_.bytes += on_disk(kBuildEntrySize);
     ++report_.kept;
     return {};
+  }
+
+  bool has_room(const BuildEntry& entry) const {
+    const std::uint64_t output = outputs_.contains(entry.output) ? 0 : on_disk(entry.size);
+    return report_.bytes + output + on_disk(kBuildEntrySize) <= in_.limits.bytes;
   }
 
   const Fd& shard(const Sha256& sum) const { return shards_[sum.front()]; }

@@ -21,7 +21,9 @@ class TakeRound {
 
   tl::expected<TakeReport, TakeError> run() {
     if (in_.base != nullptr) {
-      if (const auto error = list(*in_.base, old_, false)) {
+      const auto error = list(*in_.base, old_, false);
+      // One that has too much, from when more was allowed, gives what was read.
+      if (error && error != std::errc::value_too_large) {
         return take_error("read", "the layer below", error);
       }
     }
@@ -95,6 +97,10 @@ class TakeRound {
     });
     for (const auto* item : order) {
       if (stopped()) return cancelled();
+      if (report_.taken + report_.kept >= in_.limits.entries) {
+        ++report_.dropped;
+        continue;
+      }
       if (auto kept = keep(item->first, item->second); !kept) return kept;
     }
     return {};

@@ -191,7 +191,7 @@ TEST_F(Layers, TheOldestFindNoRoom) {
                       fs::file_time_type::clock::now() - std::chrono::hours(1));
   fresh.write(upper("second"));
   TakeLimits limits;
-  limits.bytes = 2500;
+  limits.bytes = 4 * 4096 + 4000;  // two pairs, each file a block
   const auto done = promote_builds({"second"}, limits);
   ASSERT_TRUE(done);
   EXPECT_EQ(done->report.dropped, 1U);
