@@ -199,6 +199,12 @@ struct Collection::Impl {
   void write_kept_records() {
     const auto written = edges.registry.write_kept();
     if (written && *written > 0) spdlog::info("volume records written late count={}", *written);
+    std::string error = written ? std::string() : written.error();
+    // It is tried every few seconds, and is the same until somebody repairs the disk.
+    if (!error.empty() && error != kept_error) {
+      spdlog::warn("volume records cannot be written and stay in memory error=\"{}\"", error);
+    }
+    kept_error = std::move(error);
   }
 
   const CollectionOptions options;
@@ -209,6 +215,7 @@ struct Collection::Impl {
   const CollectionMetrics metrics;
   std::vector<std::function<void()>> handlers;
   FactsFile facts;
+  std::string kept_error;  ///< of the last look; of the thread
 
   mutable std::mutex mutex;
   std::condition_variable wake;
