@@ -50,11 +50,9 @@ class Collector(harness.Case):
         cls.cluster.load_image("conda-go")
         cls.agent = harness.Agent(cls.cluster)
         cls.root = cls.agent.root
-        # The disk is as full as this machine's: watermarks must not decide here.
         cls.operator = harness.InCluster(cls.cluster, proxy, values=(
             *cls.agent.values, "agent.log.format=text", "agent.collector.interval=1s",
             f"agent.collector.unusedFor={AGE}s", "agent.collector.minIdle=1s",
-            "agent.collector.highWatermark=100", "agent.collector.lowWatermark=100",
             "agent.collector.deleteRate=0"))
         cls.operators = (cls.operator, cls.agent)
         cls.agent.wait_ready()

@@ -19,7 +19,10 @@ class Agent:
     def __init__(self, cluster, *show):
         self.cluster, self.api = cluster, cluster.api
         self.root = cluster.folder / "agent-root"
-        self.values = ("agent.enabled=true", f"agent.root={self.root}")
+        # The disk is as full as this machine's: watermarks must not decide what is fetched ahead
+        # or collected.
+        self.values = ("agent.enabled=true", f"agent.root={self.root}",
+                       "agent.collector.highWatermark=100", "agent.collector.lowWatermark=100")
         self.show = show
 
     def log(self, tail=-1):
