@@ -194,6 +194,7 @@ class Records final : public RootSource {
 /// go's stamps need.
 Limits nothing_stays() {
   Limits limits;
+  limits.high_percent = limits.low_percent = 100;  // the disk is the machine's
   limits.node.unused_for = seconds(0);
   limits.min_idle = seconds(0);
   return limits;

@@ -39,13 +39,14 @@ using testing::NodeRoot;
 using testing::open_collector;
 using testing::TempFolder;
 using testing::TestClock;
+using testing::without_watermarks;
 using testing::write_file;
 
 class Collecting : public ::testing::Test {
  protected:
   Collecting() : root_(folder_.path("root")) {
     // The agent has been watching for ten hours.
-    static_cast<void>(open().run(all_rooted(), {}));
+    static_cast<void>(open().run(all_rooted(), without_watermarks()));
     clock_.pass(hours(10));
     root_.fill();  // build entries as they are stamped in between
   }
@@ -161,7 +162,7 @@ TEST_F(Collecting, AgesSurviveARestartAndTheClock) {
 }
 
 TEST_F(Collecting, LostAgesDeleteNothing) {
-  Limits limits;
+  Limits limits = without_watermarks();
   limits.node.unused_for = hours(5);
   for (const char* damaged : {"", "{\"segments\":"}) {
     write_file(root_.at("ages.json"), damaged);
@@ -306,7 +307,7 @@ TEST_F(Collecting, WhatWaitsToBeSharedIsCountedAndGoesWhenItIsStuck) {
   write_file(root_.at("promotions/csi-1/upper/cache/x"), std::string(100'000, 'x'));
   write_file(root_.at("promotions/csi-1/record.json"), "{}");
   Collector collector = open();
-  const Limits limits;
+  const Limits limits = without_watermarks();
   const auto first = collector.run(FixedRoots{}, limits);
   ASSERT_TRUE(first) << first.error();
   const auto unit = std::find_if(first->inventory.units.begin(), first->inventory.units.end(),
@@ -341,7 +342,7 @@ TEST_F(Collecting, WhatWaitsToBeSharedIsCountedAndGoesWhenItIsStuck) {
 }
 
 TEST_F(Collecting, WhatIsKeptWithoutBeingInUseGrowsOlder) {
-  Limits limits;
+  Limits limits = without_watermarks();
   limits.node.unused_for = hours(5);
   const auto kept = open().run(FixedRoots({Root{"toolchains", "it may be needed", false}}), limits);
   ASSERT_TRUE(kept);

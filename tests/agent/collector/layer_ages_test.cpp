@@ -54,7 +54,7 @@ class LayerAges : public ::testing::Test {
 
   testing::TempFolder folder_;
   testing::TestClock clock_;
-  Limits limits_;
+  Limits limits_ = testing::without_watermarks();
   std::optional<Collector> collector_;
 };
 

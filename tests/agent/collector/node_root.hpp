@@ -50,8 +50,15 @@ inline tl::expected<Collector, std::string> open_collector(const std::string& ro
       {.root = root, .clock = [&clock] { return clock.read(); }, .hook = std::move(hook)});
 }
 
-inline Limits everything_goes() {
+/// The disk is the machine's: how full it is must not decide.
+inline Limits without_watermarks() {
   Limits limits;
+  limits.high_percent = limits.low_percent = 100;
+  return limits;
+}
+
+inline Limits everything_goes() {
+  Limits limits = without_watermarks();
   limits.node.unused_for = seconds(0);
   limits.min_idle = seconds(0);
   return limits;

@@ -57,7 +57,7 @@ class SharedLayers : public ::testing::Test {
 
   TempFolder folder_;
   TestClock clock_;
-  Limits limits_;
+  Limits limits_ = testing::without_watermarks();
   std::optional<Collector> collector_;
 };
 
