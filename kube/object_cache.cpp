@@ -112,7 +112,7 @@ void ObjectCache::stage(std::string_view json) {
   }
   const ObjectMeta& meta = identity->meta;
   const std::lock_guard lock(apply_mutex_);
-  if (gone_early_.contains(meta.uid)) return;
+  if (went_early(meta)) return;
   const auto present = store_.peek(meta);
   // Marked before it is decoded: an object that cannot be decoded is not a deleted one.
   if (present.exists) {
@@ -166,7 +166,9 @@ void ObjectCache::commit_replace(std::string_view version) {
       done.push_back({std::move(entry.meta), std::move(old), std::move(entry.value)});
     }
   }
-  applied_version_ = version;
+  // Events that came before are behind the watch, too: a late answer to a write must not undo them.
+  const bool ahead = ResourceVersion::parse(early_version_).newer_than(listed);
+  applied_version_ = ahead ? std::exchange(early_version_, {}) : version;
   {
     const std::lock_guard expected_lock(expected_mutex_);
     std::erase_if(expected_, [&](const auto& entry) {
@@ -210,6 +212,7 @@ void ObjectCache::upsert(std::string_view json,
   auto item = decode(json, meta);
   if (!item) return;
   std::optional<StoredItem> old;
+  note_early(meta);
   // Before the first list is complete it is ahead of that: not gone because it is not in it.
   const bool ahead = !has_synced();
   if (!guarded(meta, [&] { old = store_.put(meta, item->value, ahead); })) return;
@@ -227,7 +230,12 @@ void ObjectCache::remove(std::string_view json) {
   const ObjectMeta& meta = identity->meta;
   const std::lock_guard lock(apply_mutex_);
   seen(meta, true);
-  if (!has_synced()) gone_early_.insert(meta.uid);
+  note_early(meta);
+  if (!has_synced()) gone_early_[meta.uid] = meta.resource_version;
+  // A list that is streamed goes on with events until its closing bookmark.
+  std::erase_if(staged_, [&](const Staged& entry) {
+    return entry.meta.key == meta.key && entry.meta.uid == meta.uid;
+  });
   const auto present = store_.peek(meta);
   if (!present.exists) return;
   // The end of the former object of this name, after we created the next one.
@@ -270,7 +278,7 @@ void ObjectCache::observe_write(std::string_view json) {
     return;
   }
   // The watch was faster: whatever it has made of the object since, deleted it even, is newer.
-  if (applied.at_least(written) || present.newer || gone_early_.contains(meta.uid)) return;
+  if (applied.at_least(written) || present.newer || went_early(meta)) return;
   auto item = decode(json, meta);
   if (!item) return;
   std::optional<StoredItem> old;
@@ -312,6 +320,19 @@ void ObjectCache::seen(const ObjectMeta& meta, bool gone_or_going) {
       (!expected.version.empty() && expected.version == meta.resource_version)) {
     expected_.erase(found);
   }
+}
+
+void ObjectCache::note_early(const ObjectMeta& meta) {
+  if (has_synced()) return;
+  const auto version = ResourceVersion::parse(meta.resource_version);
+  const auto before = ResourceVersion::parse(early_version_);
+  if (early_version_.empty() || version.newer_than(before)) early_version_ = meta.resource_version;
+}
+
+bool ObjectCache::went_early(const ObjectMeta& meta) const {
+  const auto gone = gone_early_.find(meta.uid);
+  return gone != gone_early_.end() && !ResourceVersion::parse(meta.resource_version)
+                                           .newer_than(ResourceVersion::parse(gone->second));
 }
 
 void ObjectCache::publish_size() { metrics_.objects.set(static_cast<double>(store_.size())); }

@@ -8,7 +8,6 @@
 #include <string_view>
 #include <tl/expected.hpp>
 #include <unordered_map>
-#include <unordered_set>
 #include <vector>
 
 #include "kube/clock.hpp"
@@ -104,6 +103,8 @@ class ObjectCache {
   void dispatch_put(const ObjectMeta& meta, const std::optional<StoredItem>& old,
                     const AnyValue& value, Origin origin);
   void seen(const ObjectMeta& meta, bool gone_or_going);
+  void note_early(const ObjectMeta& meta);
+  [[nodiscard]] bool went_early(const ObjectMeta& meta) const;
   void publish_size();
 
   const std::string resource_;
@@ -118,8 +119,11 @@ class ObjectCache {
   std::vector<AnyChangeHandler> handlers_;
   std::uint32_t epoch_ = 0;
   std::vector<Staged> staged_;
-  std::unordered_set<std::string> gone_early_;  ///< uids deleted since the first list's version
-  std::string applied_version_;                 ///< the watch has shown everything up to here
+  /// What went while the first list was coming, by uid: the version it went at. Under a selector it
+  /// may come back.
+  std::unordered_map<std::string, std::string> gone_early_;
+  std::string early_version_;    ///< the newest of the events that came before the first list's end
+  std::string applied_version_;  ///< the watch has shown everything up to here
 
   mutable std::mutex expected_mutex_;
   std::unordered_map<ObjectKey, Expected, ObjectKeyHash> expected_;

@@ -182,6 +182,51 @@ TEST(ObjectCache, OwnWriteIsVisibleWhileTheFirstListIsStillComing) {
   EXPECT_EQ(f.data("made"), "mine") << "newer than the list";
   EXPECT_EQ(f.data("before"), "-") << "older, and not in it";
   EXPECT_EQ(f.data("gone"), "-");
+  f.cache.observe_write(object("gone", "u4", "11", "a later answer still"));
+  EXPECT_EQ(f.data("gone"), "-");
+  f.cache.observe_write(object("made", "u5", "15", "made again"));
+  EXPECT_EQ(f.data("made"), "made again");
+}
+
+// A list that is streamed goes on with events until the server closes it with a bookmark.
+TEST(ObjectCache, WhatIsDeletedWhileAListIsStreamedDoesNotComeBack) {
+  for (const bool first : {true, false}) {
+    SCOPED_TRACE(first);
+    Fixture f;
+    if (!first) f.list("10", {object("a", "u1", "1", "old"), object("again", "u5", "5", "old")});
+    f.taken();
+    f.cache.begin_replace();
+    f.cache.stage(object("a", "u1", "12", "a"));
+    f.cache.stage(object("b", "u2", "12", "b"));
+    f.cache.stage(object("again", "u5", "12", "former"));
+    f.cache.remove(object("a", "u1", "13", "a"));
+    f.cache.remove(object("b", "u2", "13", "b"));
+    f.cache.remove(object("again", "u5", "13", "former"));
+    f.cache.stage(object("again", "u6", "14", "next"));
+    f.cache.remove(object("again", "u5", "13", "the former once more"));
+    f.cache.commit_replace("14");
+    EXPECT_EQ(f.data("a"), "-");
+    EXPECT_EQ(f.data("b"), "-");
+    EXPECT_EQ(f.data("again"), "next");
+    EXPECT_EQ(f.cache.store().size(), 1u);
+  }
+}
+
+// Under a label selector, DELETED says no more than that it is not selected now.
+TEST(ObjectCache, WhatLeavesASelectorWhileAListIsStreamedMayComeBack) {
+  for (const bool first : {true, false}) {
+    SCOPED_TRACE(first);
+    Fixture f;
+    if (!first) f.list("4", {object("a", "u1", "3", "old")});
+    f.cache.begin_replace();
+    f.cache.stage(object("a", "u1", "5", "labelled"));
+    f.cache.remove(object("a", "u1", "11", "without the label"));
+    f.cache.stage(object("a", "u1", "5", "of an older page"));
+    f.cache.remove(object("a", "u1", "11", "without the label"));
+    f.cache.stage(object("a", "u1", "12", "labelled again"));
+    f.cache.commit_replace("13");
+    EXPECT_EQ(f.data("a"), "labelled again");
+  }
 }
 
 TEST(ObjectCache, OwnWriteSurvivesAnOlderRelistAndNotANewerOne) {
