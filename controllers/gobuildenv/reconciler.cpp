@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "controllers/gobuildenv/refusal.hpp"
 #include "controllers/gobuildenv/status.hpp"
 #include "controllers/outcome.hpp"
 #include "crds/gobuildenv.hpp"
@@ -21,6 +22,8 @@ using ErrorKind = kube::Error::Kind;
 /// Rounds of deciding in one reconcile: spec, toolchain answer, and a few names that turn out to
 /// exist.
 constexpr int kMaxRounds = 8;
+/// Until a status that was refused is written again; an edit or a pod is a reason before that.
+constexpr std::chrono::minutes kRefusedStatusWait{5};
 
 }  // namespace
 
@@ -267,7 +270,7 @@ EnvironmentReconciler::Outcome EnvironmentReconciler::write_status(const kube::O
   auto written = client_.update(kGoBuildEnvType, key, json, "status", deadline());
   if (!written) {
     if (written.error().kind == ErrorKind::NotFound) return ReconcileResult::done();
-    return outcome(written.error());
+    return status_not_written(key, gathered, written.error());
   }
   caches_.environments.observe_write(*written);
   const crds::Status& before = gathered.facts.status;
@@ -275,6 +278,18 @@ EnvironmentReconciler::Outcome EnvironmentReconciler::write_status(const kube::O
     note_counts_written(key);
   }
   return std::nullopt;
+}
+
+/// What is refused cannot say so in its own conditions: an Event does.
+ReconcileResult EnvironmentReconciler::status_not_written(const kube::ObjectKey& key,
+                                                          const Gathered& gathered,
+                                                          const kube::Error& error) {
+  if (!is_refusal(error)) return outcome(error);
+  record(events_, kGoBuildEnvType, key, gathered.facts.uid,
+         {.warning = true,
+          .reason = std::string(kStatusRefused),
+          .message = describe_refused_status(error.message)});
+  return ReconcileResult::retry_after(kRefusedStatusWait, error.message);
 }
 
 EnvironmentReconciler::Outcome EnvironmentReconciler::remove(const kube::ObjectKey& key,

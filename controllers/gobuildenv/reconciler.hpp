@@ -71,6 +71,8 @@ class EnvironmentReconciler {
   Outcome not_written(const kube::ObjectKey& key, const std::string& name, const kube::Error& error,
                       Gathered& gathered);
   Outcome write_status(const kube::ObjectKey& key, const Gathered& gathered, crds::Status status);
+  kube::ReconcileResult status_not_written(const kube::ObjectKey& key, const Gathered& gathered,
+                                           const kube::Error& error);
   Outcome remove(const kube::ObjectKey& key, const DeleteConfigMap& removal);
   [[nodiscard]] bool counts_due(const kube::ObjectKey& key) const;
   void note_counts_written(const kube::ObjectKey& key);

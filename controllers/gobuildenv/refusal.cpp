@@ -11,6 +11,13 @@ bool has(std::string_view text, std::string_view part) {
   return text.find(part) != std::string_view::npos;
 }
 
+constexpr std::string_view kGrant = "give the operator's ServiceAccount this permission";
+
+bool is_permission(std::string_view words) {
+  return has(words, "cannot create resource") || has(words, "cannot update resource") ||
+         has(words, "cannot patch resource");
+}
+
 /// Told apart by the words of the API server's own admission and authorization, which have not
 /// changed in years; whatever else refuses says so in words of its own.
 std::string next_step(const Refusal& refusal) {
@@ -22,10 +29,7 @@ std::string next_step(const Refusal& refusal) {
                : "the API server's log may say more";
   }
   if (has(reason, "quota")) return "raise the ResourceQuota or delete what it counts";
-  if (has(reason, "cannot create resource") || has(reason, "cannot update resource") ||
-      has(reason, "cannot patch resource")) {
-    return "give the operator's ServiceAccount this permission";
-  }
+  if (is_permission(reason)) return std::string(kGrant);
   return fmt::format("let what refuses it admit ConfigMaps labelled {}={}, or change the spec",
                      kManagedByLabel, kManagedBy);
 }
@@ -83,6 +87,14 @@ std::string describe_refusal(std::string_view config_map, const Refusal& refusal
     return before->message;
   }
   return text;
+}
+
+std::string describe_refused_status(std::string_view words) {
+  return fmt::format("the API server refuses the status: {}; {}: it is tried again every 5 minutes",
+                     words,
+                     is_permission(words)
+                         ? kGrant
+                         : "let what refuses it admit the operator's writes of gobuildenvs/status");
 }
 
 }  // namespace gobuildenv::controllers

@@ -14,6 +14,8 @@ namespace gobuildenv::controllers {
 inline constexpr std::string_view kConfigMapRefused = "ConfigMapRefused";
 /// The same where nobody says no, and no write succeeds either: a webhook of others is down.
 inline constexpr std::string_view kConfigMapFailed = "ConfigMapFailed";
+/// Reason of an Event: the status itself is refused, so no condition can tell of it.
+inline constexpr std::string_view kStatusRefused = "StatusRefused";
 
 /// The answer to the last try.
 struct Refusal {
@@ -33,5 +35,8 @@ struct Refusal {
 /// refused, times out and has no endpoints by turns.
 std::string describe_refusal(std::string_view config_map, const Refusal& refusal,
                              const crds::Condition* before);
+
+/// The Event's message of a refused status: `words` of the API server, and the next step.
+std::string describe_refused_status(std::string_view words);
 
 }  // namespace gobuildenv::controllers

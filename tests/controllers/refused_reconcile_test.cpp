@@ -171,5 +171,43 @@ TEST_F(RefusedConfigMap, OtherFailuresAreNone) {
   }
 }
 
+TEST_F(RefusedConfigMap, ARefusedStatusIsToldByAnEventAndTriedAgain) {
+  for (const int code : {403, 422}) {
+    SCOPED_TRACE(code);
+    edit({{"metadata", {{"generation", code}}},
+          {"spec", {{"toolchain", {{"version", code == 403 ? "1.23.1" : "1.23.2"}}}}}});
+    refuse("update gobuildenvs/", code, "denied by policy keep-status");
+    client_.log.clear();
+    events_.events.clear();
+    const ReconcileResult result = run();
+    EXPECT_EQ(result.kind, ReconcileResult::Kind::Retry) << "counted as an error";
+    EXPECT_EQ(result.after, seconds(300));
+    EXPECT_EQ(client_.log.size(), 1u) << "the ConfigMap only";
+    ASSERT_EQ(events_.events.size(), 1u);
+    EXPECT_TRUE(events_.events[0].warning);
+    EXPECT_EQ(events_.events[0].reason, "StatusRefused");
+    EXPECT_NE(events_.events[0].note.find("keep-status"), std::string::npos);
+
+    client_.refuse = {};
+    EXPECT_EQ(reconcile(), ReconcileResult::Kind::Done);
+    EXPECT_EQ(condition("Ready")["status"], "True");
+    EXPECT_EQ(status()["observedGeneration"], code);
+  }
+}
+
+TEST_F(RefusedConfigMap, AStatusThatFailsIsNoRefusal) {
+  client_.refuse = [](const std::string& asked) {
+    if (!asked.starts_with("update gobuildenvs/")) return std::optional<kube::Error>();
+    kube::Error error;
+    error.kind = Kind::Conflict;
+    error.code = 409;
+    return std::optional(error);
+  };
+  const ReconcileResult result = run();
+  EXPECT_EQ(result.kind, ReconcileResult::Kind::Retry);
+  EXPECT_EQ(result.after, seconds(0));
+  EXPECT_TRUE(events_.events.empty());
+}
+
 }  // namespace
 }  // namespace gobuildenv::controllers
