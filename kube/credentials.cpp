@@ -82,7 +82,7 @@ class FileCredentials final : public Credentials {
 
   bool refresh(std::uint64_t generation, Deadline deadline) override {
     std::unique_lock lock(mutex_);
-    if (generation != generation_) {
+    if (generation < headers_changed_) {
       return true;  // another thread was here first
     }
     if (!config_.token_file.empty()) {
@@ -171,7 +171,7 @@ class FileCredentials final : public Credentials {
     }
     if (token != token_) {
       token_ = std::move(token);
-      ++generation_;
+      headers_changed_ = ++generation_;
     }
     return {};
   }
@@ -263,8 +263,8 @@ class FileCredentials final : public Credentials {
     }
     ran_ = true;
     const bool new_certificate = credential->certificate != credential_.certificate;
-    if (credential->token != credential_.token) {
-      ++generation_;
+    if (credential->token != credential_.token || new_certificate) {
+      headers_changed_ = ++generation_;
     }
     credential_ = *std::move(credential);
     return new_certificate ? read_tls() : tl::expected<void, ConfigError>();
@@ -275,6 +275,9 @@ class FileCredentials final : public Credentials {
   std::mutex mutex_;
   std::condition_variable plugin_done_;
   std::uint64_t generation_ = 1;
+  /// The generation with the last new token or answer of the plugin. tls() makes generations of its
+  /// own, between the headers of a request and its 401: they say nothing of the token.
+  std::uint64_t headers_changed_ = 1;
   std::string token_;
   Clock::TimePoint token_read_{};
   TlsMaterial material_;

@@ -82,6 +82,38 @@ TEST_F(CredentialsTest, RereadsTheTokenAfter401) {
       << "the 401 of an old token, after another thread has read the new one";
 }
 
+TEST_F(CredentialsTest, RereadsAfter401AlsoWhereCertificatesHaveJustBeenReread) {
+  config_.insecure = false;
+  config_.ca.file = folder_.write("ca.crt", testing::make_authority("ca").certificate);
+  config_.token_file = folder_.write("token", "one");
+  auto credentials = make();
+  const auto first = credentials->tls()->generation;
+  const auto before = *credentials->headers(in(seconds(5)));
+  folder_.write("ca.crt", testing::make_authority("next").certificate);
+  folder_.write("token", "two");
+  clock_.advance(seconds(6));
+  EXPECT_GT(credentials->tls()->generation, first) << "between the headers and the handshake";
+  EXPECT_TRUE(credentials->refresh(before.generation, in(seconds(5))));
+  EXPECT_EQ(token_of(*credentials->headers(in(seconds(5)))), "Bearer two");
+
+  // So for a plugin, which is asked once for all who got the 401.
+  config_.token_file.clear();
+  plugin(
+      "printf '{\"kind\":\"ExecCredential\",\"apiVersion\":"
+      "\"client.authentication.k8s.io/v1\",\"status\":{\"token\":\"%s\"}}' "
+      "\"$(echo run >> \"$0.runs\"; wc -l < \"$0.runs\")\"\n");
+  credentials = make();
+  const auto plugged = *credentials->headers(in(seconds(20)));
+  EXPECT_EQ(token_of(plugged), "Bearer 1");
+  folder_.write("ca.crt", testing::make_authority("last").certificate);
+  clock_.advance(seconds(6));
+  ASSERT_TRUE(credentials->tls());
+  EXPECT_TRUE(credentials->refresh(plugged.generation, in(seconds(20))));
+  EXPECT_TRUE(credentials->refresh(plugged.generation, in(seconds(20))));
+  EXPECT_EQ(token_of(*credentials->headers(in(seconds(20)))), "Bearer 2");
+  EXPECT_EQ(runs(), 2);
+}
+
 TEST_F(CredentialsTest, KeepsTheTokenWhileItsFileIsGoneOrEmpty) {
   config_.token_file = folder_.write("token", "one");
   auto credentials = make();
