@@ -49,6 +49,17 @@ class CredentialsTest : public ::testing::Test {
            "\"client.authentication.k8s.io/v1\",\"status\":" +
            status + "}\nEND\n";
   }
+  /// Of a status, in JSON.
+  static std::string pair_of(const testing::Issued& issued) {
+    const auto text = [](std::string pem) {
+      for (std::size_t at = 0; (at = pem.find('\n', at)) != std::string::npos; ++at) {
+        pem.replace(at, 1, "\\n");
+      }
+      return "\"" + pem + "\"";
+    };
+    return "\"clientCertificateData\":" + text(issued.certificate) +
+           ",\"clientKeyData\":" + text(issued.key);
+  }
   int runs() {
     std::ifstream file(folder_.path("plugin.runs"));
     return static_cast<int>(std::count(std::istreambuf_iterator<char>(file), {}, '\n'));
@@ -214,6 +225,54 @@ TEST_F(CredentialsTest, RunsThePluginOnceUntilItsCredentialExpires) {
   EXPECT_EQ(runs(), 1);
   clock_.advance(seconds(595));
   EXPECT_TRUE(credentials->headers(in(seconds(20))));
+  EXPECT_EQ(runs(), 2);
+}
+
+TEST_F(CredentialsTest, ThePluginsCertificateIsShownUntilItExpires) {
+  const auto authority = testing::make_authority("ca");
+  const auto leaf = testing::issue(authority, "server", {"IP:127.0.0.1"});
+  // Two of clients, so that the server can tell which certificate it was shown.
+  const auto first = testing::make_authority("first");
+  const auto second = testing::make_authority("second");
+  const testing::ScriptedServer::Tls demands_first{leaf, first.certificate};
+  const testing::ScriptedServer::Tls demands_second{leaf, second.certificate};
+  testing::ScriptedServer server(
+      [](const testing::RecordedRequest&) { return testing::Reply::json(200, "{}"); },
+      demands_first);
+  config_.server = *parse_url(server.url());
+  config_.insecure = false;
+  config_.ca.file = folder_.write("ca.crt", authority.certificate);
+  plugin(prints("{" + pair_of(testing::issue(first, "me", {})) +
+                R"(,"expirationTimestamp":"2025-06-15T15:16:40Z"})"));
+  const auto parts = make_client_parts(config_, clock_);
+  ASSERT_TRUE(parts) << parts.error().text();
+  const auto answer = [&]() -> std::string {
+    const auto auth = parts->credentials->headers(in(seconds(20)));
+    if (!auth) return auth.error().text();
+    EXPECT_EQ(token_of(*auth), "");
+    HttpRequest request;
+    request.target = "/a";
+    request.headers = auth->headers;
+    request.deadline = in(seconds(20));
+    const auto got = parts->transport->send(request);
+    return got ? got->body : got.error().message;
+  };
+  const auto generation = [&] { return parts->credentials->tls()->generation; };
+  const auto at_start = generation();
+  EXPECT_EQ(answer(), "{}");
+  const auto with_first = generation();
+  EXPECT_GT(with_first, at_start);
+  EXPECT_EQ(answer(), "{}");
+  EXPECT_EQ(generation(), with_first);
+  EXPECT_EQ(server.connections(), 1U);
+  EXPECT_EQ(runs(), 1);
+
+  server.use_certificate(demands_second);
+  plugin(prints("{" + pair_of(testing::issue(second, "me", {})) + "}"));
+  clock_.advance(seconds(595));
+  EXPECT_EQ(answer(), "{}");
+  EXPECT_GT(generation(), with_first);
+  EXPECT_EQ(server.connections(), 2U) << "the former connection is somebody else's";
   EXPECT_EQ(runs(), 2);
 }
 
