@@ -92,13 +92,20 @@ class Pipe {
   void tear() { push(Part::Tear); }
   /// Nothing ever comes: the reader's idle deadline passes on the fake clock.
   void black_hole() { push(Part::BlackHole); }
+  /// The reader has had everything and waits: from now on its idle deadline cannot pass.
+  bool drained() {
+    const std::lock_guard lock(mutex_);
+    return waiting_ && parts_.empty();
+  }
 
   tl::expected<std::size_t, TransportError> read(char* buffer, std::size_t size, Deadline idle) {
     std::unique_lock lock(mutex_);
     if (idle <= clock_.now() + std::chrono::milliseconds(1) && parts_.empty()) {
       return failure(TransportError::Kind::Timeout);
     }
+    waiting_ = true;
     wake_.wait(lock, [&] { return cancelled_ || !parts_.empty(); });
+    waiting_ = false;
     if (cancelled_) return failure(TransportError::Kind::Cancelled);
     Part& part = parts_.front();
     switch (part.kind) {
@@ -143,6 +150,7 @@ class Pipe {
   std::mutex mutex_;
   std::condition_variable wake_;
   std::deque<Part> parts_;
+  bool waiting_ = false;
   bool cancelled_ = false;
 };
 

@@ -52,6 +52,7 @@ struct Fixture {
   std::vector<std::string> asked;
   std::vector<std::string> changes;
   bool run_clock = true;
+  double random = 0.5;  ///< not to be changed after start()
   std::unique_ptr<Informer<Thing>> informer;
   std::thread ticker;
   std::atomic<bool> stop{false};
@@ -89,7 +90,7 @@ struct Fixture {
     options.watch_while_listing = listing == Listing::Watched;
     options.max_line_bytes = 4096;
     informer = std::make_unique<Informer<Thing>>(
-        InformerRuntime{client, clock, [] { return 0.5; }, &metrics}, options, decode_thing,
+        InformerRuntime{client, clock, [this] { return random; }, &metrics}, options, decode_thing,
         std::vector<Index<Thing>>{{"data", [](const ObjectKey&, const Thing& thing) {
                                      if (thing.data == "bad index") throw std::runtime_error("bad");
                                      return std::vector<std::string>{thing.data};
@@ -325,7 +326,12 @@ TEST(Informer, HourOfResyncsAndBookmarksWritesNothing) {
   f.start();
   ASSERT_TRUE(f.informer->wait_for_sync(std::chrono::steady_clock::now() + seconds(20)));
   for (int hour = 0; hour < 11; ++hour) {
+    ASSERT_TRUE(f.eventually([&] { return pipe->drained(); }));
     f.clock.advance(std::chrono::hours(1));
+    EXPECT_EQ(f.informer->last_event_age(), std::chrono::hours(1));
+    EXPECT_NE(f.metrics.text().find(
+                  "gobuildenv_informer_last_event_age_seconds{resource=\"things\"} 3600\n"),
+              std::string::npos);
     pipe->send(bookmark_line(std::to_string(100 + hour)));
     EXPECT_TRUE(f.eventually([&] { return f.informer->last_event_age() == seconds(0); }));
   }
@@ -335,6 +341,33 @@ TEST(Informer, HourOfResyncsAndBookmarksWritesNothing) {
   EXPECT_EQ(std::multiset<std::string>(seen.begin(), seen.end()),
             (std::multiset<std::string>{"a:->x", "b:->x", "a:x>x", "b:x>x"}));
   EXPECT_EQ(f.client.writes, 0);
+}
+
+TEST(Informer, ResyncsAreSpreadOverATenthToEitherSide) {
+  struct {
+    double random;
+    std::chrono::minutes before, due;
+  } const cases[] = {{0.0, std::chrono::minutes(539), std::chrono::minutes(540)},
+                     {0.999, std::chrono::minutes(659), std::chrono::minutes(660)}};
+  for (const auto& tested : cases) {
+    Fixture f;
+    f.lists = {list_json("10", {object("a", 1)})};
+    const auto pipe = f.pipe();
+    f.run_clock = false;
+    f.random = tested.random;
+    f.start();
+    ASSERT_TRUE(f.informer->wait_for_sync(std::chrono::steady_clock::now() + seconds(20)));
+    ASSERT_TRUE(f.eventually([&] { return pipe->drained(); }));
+    f.clock.advance(tested.before);
+    // Looked at after each line.
+    pipe->send(bookmark_line("11"));
+    ASSERT_TRUE(f.eventually([&] { return pipe->drained(); }));
+    EXPECT_EQ(f.seen(), (std::vector<std::string>{"a:->x"})) << tested.random;
+    f.clock.advance(tested.due - tested.before);
+    pipe->send(bookmark_line("12"));
+    ASSERT_TRUE(f.eventually([&] { return pipe->drained(); }));
+    EXPECT_EQ(f.seen(), (std::vector<std::string>{"a:->x", "a:x>x"})) << tested.random;
+  }
 }
 
 TEST(Informer, StopsAtOnceWhileTheWatchIsSilent) {
