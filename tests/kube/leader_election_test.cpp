@@ -79,14 +79,16 @@ struct Replica {
   std::unique_ptr<LeaderElector> elector;
   std::atomic<int> started{0};
   std::atomic<int> lost{0};
+  std::atomic<int> gets{0};
   std::atomic<bool> paused{false};  ///< every request hangs, as in a stopped process
 
   Replica(LeaseServer& server, FakeClock& clock, const std::string& identity,
-          Metrics* metrics = nullptr) {
+          Metrics* metrics = nullptr, double random = 0.0) {
     const auto wait = [this] {
       while (paused) std::this_thread::sleep_for(milliseconds(1));
     };
-    client.on_get = [&server, wait](const ObjectKey&) {
+    client.on_get = [this, &server, wait](const ObjectKey&) {
+      ++gets;
       wait();
       return server.get();
     };
@@ -105,7 +107,7 @@ struct Replica {
     callbacks.on_started = [this] { ++started; };
     callbacks.on_lost = [this] { ++lost; };
     elector = std::make_unique<LeaderElector>(
-        client, clock, [] { return 0.0; }, options, callbacks, metrics);
+        client, clock, [random] { return random; }, options, callbacks, metrics);
   }
   ~Replica() { paused = false; }
 };
@@ -164,6 +166,36 @@ TEST(LeaderElection, SecondTakesOverAtOnceAfterRelease) {
   EXPECT_EQ(server.spec()["leaseTransitions"], 1);
   b.elector->stop(LeaderElector::Release::No);
   EXPECT_EQ(server.holder(), "b");
+}
+
+TEST(LeaderElection, ThoseWhoWaitDoNotAskAllAtOnce) {
+  // 2 s · (1 + 1.2 · random)
+  struct {
+    double random;
+    milliseconds before, due;
+  } const cases[] = {{0.0, milliseconds(1'999), milliseconds(2'000)},
+                     {0.999, milliseconds(4'397), milliseconds(4'398)}};
+  for (const auto& tested : cases) {
+    FakeClock clock;
+    LeaseServer server;
+    server.down = true;
+    Replica a(server, clock, "a", nullptr, tested.random);
+    // Twice, as a sleeper may be between its look and its sleep.
+    const auto sleeps = [&] {
+      const auto looks = clock.looks();
+      return eventually([&] { return clock.looks() >= looks + 2; });
+    };
+    a.elector->start();
+    for (int asked = 1; asked <= 3; ++asked) {
+      ASSERT_TRUE(eventually([&] { return a.gets == asked; }));
+      ASSERT_TRUE(sleeps());
+      clock.advance(tested.before);
+      ASSERT_TRUE(sleeps());
+      EXPECT_EQ(a.gets, asked) << tested.random;
+      clock.advance(tested.due - tested.before);
+    }
+    EXPECT_TRUE(eventually([&] { return a.gets == 4; })) << tested.random;
+  }
 }
 
 TEST(LeaderElection, LeaderPausedPastItsLeaseIsFencedAtItsFirstQuestion) {
