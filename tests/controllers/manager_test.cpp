@@ -31,6 +31,65 @@ TEST_F(ManagerTest, ReconcilesWhatHasComeWhileTheListOfEnvironmentsIsStillComing
   EXPECT_TRUE(eventually([this] { return !events().empty(); })) << "now it is known to be absent";
 }
 
+/// One worker, and old environments enough to keep it busy when a new one comes.
+class Newcomer : public ManagerTest {
+ protected:
+  Newcomer() {
+    options_.workers = 1;
+    for (const char* name : {"a", "b", "c", "d"}) create_environment(name);
+    world_.hold_creates("configmaps");
+  }
+  ~Newcomer() override { release(); }
+  void release() {
+    world_.release_page();
+    world_.release_creates();
+  }
+  /// While the worker has the first of the old ones in its hand.
+  void comes() {
+    EXPECT_TRUE(eventually([this] { return added(4); }));
+    create_environment("new");
+    EXPECT_TRUE(eventually([this] { return added(5); }));
+    release();
+  }
+  bool added(int environments) {
+    return exposes("workqueue_adds_total{controller=\"gobuildenv\",name=\"gobuildenv\"} " +
+                   std::to_string(environments) + "\n");
+  }
+  /// Of environments that a ConfigMap was made for, in order.
+  std::vector<std::string> served() {
+    const std::string kCreate = "create configmaps/";
+    std::vector<std::string> out;
+    for (const std::string& write : world_.writes()) {
+      if (!write.starts_with(kCreate)) continue;
+      out.push_back(write.substr(kCreate.size(), write.rfind('-') - kCreate.size()));
+    }
+    return out;
+  }
+};
+
+TEST_F(Newcomer, OvertakesThoseThatWereThereBeforeAnybodyLed) {
+  world_.hold_second_page("pods");
+  start_only();
+  EXPECT_TRUE(eventually([this] {
+    return exposes("gobuildenv_informer_lists_total{resource=\"gobuildenvs.gobuildenv.dev\"} 1\n");
+  }));
+  EXPECT_FALSE(manager_->leads());
+  world_.release_page();
+  comes();
+  EXPECT_TRUE(eventually([this] { return served().size() == 5; }));
+  EXPECT_EQ(served().at(1), "new");
+}
+
+TEST_F(Newcomer, OvertakesThoseThatComeWithTheListLater) {
+  world_.hold_second_page("gobuildenvs", testing::World::Second::Full);
+  start_only();
+  EXPECT_TRUE(eventually([this] { return manager_->leads(); }));
+  world_.release_page();
+  comes();
+  EXPECT_TRUE(eventually([this] { return served().size() == 5; }));
+  EXPECT_EQ(served().at(1), "new");
+}
+
 TEST_F(ManagerTest, ServesWhatItFindsAndWhatComes) {
   create_environment("app");
   create_pod("asked", "Running");

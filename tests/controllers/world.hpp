@@ -5,6 +5,7 @@
 #include <mutex>
 #include <set>
 #include <sstream>
+#include <utility>
 
 #include "memory_client.hpp"
 
@@ -47,18 +48,33 @@ class World {
     return f(objects_);
   }
 
-  /// From now on the list of that kind has a second page, empty, which does not come before
-  /// release_page().
-  void hold_second_page(std::string plural) {
+  enum class Second { Empty, Full };
+  /// From now on the list of that kind has two pages, one of them empty; the second does not come
+  /// before release_page().
+  void hold_second_page(std::string plural, Second page = Second::Empty) {
     const std::scoped_lock lock(mutex_);
     held_ = std::move(plural);
+    second_ = page;
   }
   void release_page() {
     {
       const std::scoped_lock lock(mutex_);
       held_.clear();
     }
-    page_released_.notify_all();
+    released_.notify_all();
+  }
+  /// From now on nobody's create of that kind through a WorldClient is answered before
+  /// release_creates().
+  void hold_creates(std::string plural) {
+    const std::scoped_lock lock(mutex_);
+    held_creates_ = std::move(plural);
+  }
+  void release_creates() {
+    {
+      const std::scoped_lock lock(mutex_);
+      held_creates_.clear();
+    }
+    released_.notify_all();
   }
 
   /// MemoryClient::refuse, for writes through a WorldClient.
@@ -142,7 +158,10 @@ class World {
   kube::Clock& clock_;
   std::mutex mutex_;
   std::string held_;
-  std::condition_variable page_released_;
+  Second second_ = Second::Empty;
+  Json second_page_ = Json::array();
+  std::string held_creates_;
+  std::condition_variable released_;
   std::condition_variable wake_;
   MemoryClient objects_;
   std::vector<Happening> history_;
@@ -222,19 +241,27 @@ class WorldClient final : public kube::Client {
     World::Json page{{"metadata", {{"resourceVersion", std::to_string(world_.version_)}}},
                      {"items", World::Json::array()}};
     if (!options.continue_token.empty()) {
-      world_.page_released_.wait(lock, [this] { return world_.held_.empty(); });
+      world_.released_.wait(lock, [this] { return world_.held_.empty(); });
+      page["items"] = std::exchange(world_.second_page_, World::Json::array());
       return kube::ListPage{page.dump()};
     }
-    if (type.plural == world_.held_) page["metadata"]["continue"] = "the rest";
     for (const auto& [name, object] : world_.objects_.all(type.plural)) {
       if (asked_for(object, options.ns, options.label_selector, options.field_selector)) {
         page["items"].push_back(object);
       }
     }
+    if (type.plural == world_.held_) {
+      page["metadata"]["continue"] = "the rest";
+      if (world_.second_ == World::Second::Full) std::swap(page["items"], world_.second_page_);
+    }
     return kube::ListPage{page.dump()};
   }
   Result create(const kube::ResourceType& type, const std::string& ns, std::string_view json,
                 kube::Deadline deadline) override {
+    {
+      std::unique_lock lock(world_.mutex_);
+      world_.released_.wait(lock, [&] { return world_.held_creates_ != type.plural; });
+    }
     return write(type, "ADDED",
                  [&](kube::Client& objects) { return objects.create(type, ns, json, deadline); });
   }
