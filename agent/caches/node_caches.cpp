@@ -218,6 +218,12 @@ std::optional<NodeCaches::Waiting> NodeCaches::take_up(const std::string& volume
     result.why = fmt::format("namespace {} is another one by now", pod.ns);
     return out;
   }
+  if (result.record.boot_id != options_.boot_id) {
+    // A volatile overlay syncs nothing, and a .mod without a zip has nothing to check it against.
+    result.kind = Kind::Failed;
+    result.why = "the node went down since the pod wrote it, which may have cost some of it";
+    return out;
+  }
   const goenv::Cache& cache = **declared;
   out.max_bytes = static_cast<std::uint64_t>(std::max<std::int64_t>(cache.max_size_bytes, 0));
   out.shares_both = cache.modules == cache.build;

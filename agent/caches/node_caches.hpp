@@ -46,7 +46,8 @@ struct PromotionResult {
 };
 
 struct NodeCachesOptions {
-  std::string root;  ///< absolute, resolved
+  std::string root;     ///< absolute, resolved
+  std::string boot_id;  ///< of this boot of the node, as in the records
   /// Promotions whose GoBuildEnv is not known yet are looked at again this often.
   std::chrono::seconds retry{30};
   /// Pods' caches that wait at most; what comes then is thrown away.
@@ -59,7 +60,7 @@ struct NodeCachesOptions {
 /// Shared caches of a node. What trusted pods wrote waits in `<root>/promotions/<volume id>/`, with
 /// the volume's record beside it, and becomes part of a new layer in the background, one cache
 /// after the other, at idle priority; what waits for the same cache is one layer. It survives a
-/// restart.
+/// restart of the agent, not one of the node.
 class NodeCaches final : public SharedCaches {
  public:
   using Done = std::function<void(const PromotionResult&)>;

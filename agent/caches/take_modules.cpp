@@ -56,6 +56,11 @@ class Modules final : public TakeRound<ModuleList> {
       report_.refuse(fmt::format("{}/{}: {}", module.path, name, file.error().message()));
       return std::optional<Sha256>();
     }
+    // As a crash leaves it. A .mod has nothing else that it could be checked against.
+    if (file->size == 0) {
+      report_.refuse(fmt::format("{}/{} is empty", module.path, name));
+      return std::optional<Sha256>();
+    }
     const auto sum = copy_plain(*file, to, name, kSharedFile);
     if (sum) {
       report_.bytes += file->size;

@@ -93,7 +93,8 @@ std::string encode(const VolumeRecord& record) {
               {"toolchain", record.toolchain},
               {"target", record.target},
               {"source", record.source},
-              {"publishedAt", record.published_at}};
+              {"publishedAt", record.published_at},
+              {"bootID", record.boot_id}};
   if (!record.cache.empty()) out["cache"] = record.cache;
   if (!record.lower.empty()) out["lower"] = record.lower;
   if (!record.newer.empty()) out["newer"] = record.newer;
@@ -120,6 +121,7 @@ tl::expected<VolumeRecord, std::string> decode_volume_record(std::string_view te
   record.target = text(in, "target");
   record.source = text(in, "source");
   record.unavailable = text(in, "unavailable");
+  record.boot_id = text(in, "bootID");
   // The same shape as in a call, so that nothing else can ever be unmounted.
   if (!parse_target("/" + record.target, "")) {
     return unexpected(fmt::format("target: \"{}\" is no volume's place", record.target));

@@ -34,6 +34,8 @@ struct VolumeRecord {
   std::vector<std::string> newer;
   std::string unavailable;        ///< the reason, where the volume is empty with a marker
   std::int64_t published_at = 0;  ///< seconds since 1970
+  /// Of the boot of the node in which its parts were made: what a pod writes is never synced.
+  std::string boot_id;
   friend bool operator==(const VolumeRecord&, const VolumeRecord&) = default;
 
   /// The unit of the collector that this volume is of: "toolchains/<name>/<key>" or the layer, or

@@ -317,6 +317,7 @@ VolumeRecord VolumeService::make_record(const VolumeSpec& spec, const Source& so
   record.published_at =
       std::chrono::duration_cast<std::chrono::seconds>(parts_.clock.wall_now().time_since_epoch())
           .count();
+  record.boot_id = options_.boot_id;
   return record;
 }
 

@@ -72,6 +72,7 @@ class VolumeObserver {
 struct VolumeServiceOptions {
   std::string root;      ///< absolute, resolved, without a slash at the end
   std::string pods_dir;  ///< absolute, as the kubelet writes it
+  std::string boot_id;   ///< of this boot of the node, for records
   /// How long a volume waits for its toolchain. The kubelet gives a call two minutes.
   std::chrono::seconds wait{90};
   /// How long a cache waits for its GoBuildEnv to be known, before the pod gets one of its own.

@@ -7,12 +7,13 @@
 namespace gobuildenv::agent {
 
 tl::expected<std::unique_ptr<NodeCaches>, std::string> share_caches(
-    const std::string& root, kube::Clock& clock,
+    const std::string& root, const std::string& boot_id, kube::Clock& clock,
     const kube::Informer<EnvironmentRecord>& environments,
     std::function<std::string(const std::string& ns)> namespace_uid, TakeLease lease,
     NodeCaches::Done done) {
   NodeCachesOptions options;
   options.root = root;
+  options.boot_id = boot_id;
   options.lease = std::move(lease);
   CacheLookups lookups;
   lookups.namespace_uid = std::move(namespace_uid);

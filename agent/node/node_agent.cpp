@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "agent/collector/fd.hpp"
+#include "agent/collector/node_time.hpp"
 #include "agent/collector/root_scan.hpp"
 #include "agent/collector/trash_emptier.hpp"
 #include "agent/csi/mounter.hpp"
@@ -159,6 +160,7 @@ struct NodeAgent::Impl {
     VolumeServiceOptions service_options;
     service_options.root = options.root;
     service_options.pods_dir = pods_dir;
+    service_options.boot_id = boot_id;
     service_options.wait = options.volume_wait;
     volumes.emplace(
         std::move(service_options),
@@ -196,7 +198,7 @@ struct NodeAgent::Impl {
   tl::expected<void, std::string> open_caches() {
     if (!cluster) return {};
     auto opened = share_caches(
-        options.root, edges.clock, cluster->environments,
+        options.root, boot_id, edges.clock, cluster->environments,
         [this](const std::string& ns) { return cluster->namespace_uid(ns); },
         [this](std::string folder, std::string why) {
           return take_lease(std::move(folder), std::move(why));
@@ -361,6 +363,7 @@ struct NodeAgent::Impl {
   NodeAgentOptions options;
   NodeAgentEdges edges;
   const NodePlatform platform;
+  const std::string boot_id = collector::read_clocks().boot_id;
   std::optional<PrivateParts> files;
   std::unique_ptr<VolumeRegistry> registry;
   std::unique_ptr<Mounter> mounter;

@@ -84,6 +84,13 @@ TEST_F(Hostile, AnotherGoMod) {
   expect_only_good();
 }
 
+/// Without a zip there is nothing to compare it with.
+TEST_F(Hostile, EmptyGoMod) {
+  fs::remove(bad(".zip"));
+  write_file(bad(".mod"), "");
+  expect_only_good();
+}
+
 TEST_F(Hostile, InfoOfAnotherVersionIsLeftOut) {
   write_file(bad(".info"), "{\"Version\":\"v9.9.9\",\"evil\":1}");
   const auto done = promote_modules();

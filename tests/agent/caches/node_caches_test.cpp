@@ -22,6 +22,7 @@ namespace {
 using namespace gobuildenv::agent::testing;  // NOLINT(google-build-using-namespace)
 using ::testing::Contains;
 using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 using ::testing::Key;
 using ::testing::Not;
 using Kind = PromotionResult::Kind;
@@ -44,6 +45,7 @@ class NodeCachesTest : public Layers {
     registry_ = VolumeRegistry::open(root_.path(), unreadable).value();
     NodeCachesOptions options;
     options.root = root_.path();
+    options.boot_id = boot_;
     options.max_pending = 3;
     options.hook = hook;
     caches_ = NodeCaches::open(
@@ -63,6 +65,7 @@ class NodeCachesTest : public Layers {
     VolumeServiceOptions service;
     service.root = root_.path();
     service.pods_dir = kPods;
+    service.boot_id = boot_;
     service.hook = hook;
     VolumeService::Parts parts{*registry_, files_, mounter_, provider_, want_of, clock_, observer_};
     parts.caches = caches_.get();
@@ -97,6 +100,7 @@ class NodeCachesTest : public Layers {
 
   const TestModule module_{"example.com/a", "v1.0.0"};
   bool synced_ = true;
+  std::string boot_ = "boot-1";
   goenv::Cache declared_;
   std::string uid_ = "ns-uid";
   kube::FakeClock clock_;
@@ -340,6 +344,29 @@ TEST_F(NodeCachesTest, APublishAfterARebootBeginsAnew) {
   ASSERT_TRUE(publish(one));
   EXPECT_FALSE(fs::exists(upper_of("csi-1") + "/half"));
   EXPECT_EQ(registry_->records().size(), 1U);
+}
+
+/// Nothing of an upper is synced: a file in it may be there without its content.
+TEST_F(NodeCachesTest, WhatWasWrittenBeforeARebootIsNotTaken) {
+  const PublishCall ends_later = call("csi-1", "releaser");
+  ASSERT_TRUE(publish(ends_later));
+  module_.write(upper_of("csi-1"));
+  release("csi-2", {"example.com/b", "v1.0.0"});
+  boot_ = "boot-2";
+  mounter_.mounts.clear();
+  start();
+  ASSERT_TRUE(unpublish(ends_later));
+  EXPECT_EQ(caches_->promote_pending(), 0U);
+  ASSERT_EQ(results_.size(), 2U);
+  for (const PromotionResult& one : results_) {
+    EXPECT_EQ(one.kind, Kind::Failed);
+    EXPECT_THAT(one.why, HasSubstr("the node went down"));
+    EXPECT_FALSE(waiting(one.record.volume_id));
+  }
+  EXPECT_EQ(newest(kModules), "");
+  release("csi-3", module_);
+  EXPECT_EQ(caches_->promote_pending(), 0U);
+  EXPECT_EQ(newest(kModules), std::string(kModules) + "/lower/1");
 }
 
 /// The agent is killed at each step of the end of a trusted pod and of its promotion.

@@ -156,6 +156,7 @@ TEST(VolumeRecord, SurvivesItsTextForm) {
   one.toolchain = "1.22.3";
   one.unavailable = "no \"proxy\"\nanswers";
   one.published_at = 1'700'000'000;
+  one.boot_id = "5ad9c0a1-0f6f-4a55-9d0e-3a8f4f2b7c11";
   one.cache = "caches/0b1f/ci/build";
   one.lower = "caches/0b1f/ci/build/lower/12";
   const auto back = decode_volume_record(encode(one));

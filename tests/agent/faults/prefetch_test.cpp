@@ -148,6 +148,10 @@ TEST_F(PrefetchOnDisk, WaitsForRoomUnlessAPodAsks) {
   const auto published = publish();
   EXPECT_TRUE(published.ok()) << published.error_message();
   EXPECT_THAT(instant_.for_pods(), ElementsAre("1.22.3"));
+  std::string boot = testing::read_file("/proc/sys/kernel/random/boot_id");
+  boot.pop_back();
+  EXPECT_THAT(testing::read_file(root() + "/volumes/csi-1.json"), HasSubstr(boot))
+      << "what its pod wrote before a reboot is not taken over";
   until("the pod's not to be missed", [&] { return missing().size() == 1; });
   EXPECT_THAT(missing(), ElementsAre("1.23.1 " + reason));
   EXPECT_THAT(instant_.ahead(), IsEmpty());
