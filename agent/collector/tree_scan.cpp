@@ -16,9 +16,11 @@ constexpr std::size_t kOpenLevels = 32;
 constexpr std::int64_t kRacyNs = 1'000'000'000;
 /// A file written this recently may still be growing.
 constexpr std::int64_t kGrowingNs = 10'000'000'000;
-/// Inodes with several links remembered; beyond, each link counts. Bounds what a hostile tree can
-/// make us hold.
-constexpr std::size_t kMaxLinked = 200'000;
+/// Inodes with several links are remembered in runs of 64, as file systems number files that are
+/// made together; with so many runs, each link in a further one counts. A cache's millions of files
+/// fit, and a hostile tree, which has all its inodes far apart, cannot make us hold 30 MB.
+constexpr std::size_t kMaxLinkedRuns = 500'000;
+constexpr std::uint64_t kRun = 64;
 
 /// One folder in a memo: this, its name, then its subfolders' records.
 struct Record {
@@ -102,9 +104,21 @@ void ScanProblems::add(const std::string& path, const std::string& why) {
   if (count++ == 0) first = path + ": " + why;
 }
 
+bool TreeScan::counted_before(std::uint64_t inode) {
+  const std::uint64_t bit = std::uint64_t{1} << (inode % kRun);
+  const auto run = linked_.find(inode / kRun);
+  if (run == linked_.end()) {
+    if (linked_.size() < kMaxLinkedRuns) linked_.emplace(inode / kRun, bit);
+    return false;
+  }
+  const bool before = (run->second & bit) != 0;
+  run->second |= bit;
+  return before;
+}
+
 bool TreeScan::add_file(const FileStat& stat, Totals& totals) {
   const bool linked = stat.links > 1 && stat.type != EntryType::Folder;
-  if (linked && linked_.size() < kMaxLinked && !linked_.insert(stat.inode).second) {
+  if (linked && counted_before(stat.inode)) {
     shared_bytes_ += stat.bytes;
     return false;
   }

@@ -2,7 +2,7 @@
 
 #include <cstdint>
 #include <string>
-#include <unordered_set>
+#include <unordered_map>
 #include <vector>
 
 #include "agent/collector/fd.hpp"
@@ -68,9 +68,12 @@ class TreeScan {
  private:
   struct Walk;
   friend struct Walk;
+  /// And remembers it.
+  bool counted_before(std::uint64_t inode);
 
   std::int64_t wall_ns_;
-  std::unordered_set<std::uint64_t> linked_;  ///< inodes with several links, already counted
+  /// Inodes with several links, already counted: a bit each, by the run of numbers they lie in.
+  std::unordered_map<std::uint64_t, std::uint64_t> linked_;
   std::uint64_t shared_bytes_ = 0;
   std::vector<char> buffer_;
   ScanProblems problems_;

@@ -69,6 +69,47 @@ TEST(TreeScan, HardLinksCountOnceAcrossTrees) {
   EXPECT_EQ(b.inodes, 1U);
 }
 
+/// A cache of 20 GiB has them, and all of them twice where a pod holds the layer before the newest.
+TEST(TreeScan, AMillionHardLinksCountOnce) {
+  constexpr std::uint64_t kFirst = 4'000'037;
+  constexpr std::uint64_t kFiles = 1'000'000;
+  TreeScan scan(later());
+  const auto layer = [&scan] {
+    Totals totals;
+    for (std::uint64_t i = 0; i < kFiles; ++i) {
+      FileStat stat;
+      stat.type = EntryType::File;
+      stat.links = 2;
+      stat.bytes = 4096;
+      stat.inode = kFirst + i;
+      scan.add_file(stat, totals);
+    }
+    return totals;
+  };
+  EXPECT_EQ(layer(), (Totals{kFiles * 4096, kFiles}));
+  EXPECT_EQ(layer(), Totals());
+  EXPECT_EQ(scan.shared_bytes(), kFiles * 4096);
+}
+
+TEST(TreeScan, OfHostileLinksOnlySoManyAreRemembered) {
+  constexpr std::uint64_t kApart = std::uint64_t{1} << 20U;
+  constexpr std::uint64_t kFiles = 600'000;
+  TreeScan scan(later());
+  Totals totals;
+  const auto add = [&](std::uint64_t inode) {
+    FileStat stat;
+    stat.type = EntryType::File;
+    stat.links = 2;
+    stat.inode = inode;
+    return scan.add_file(stat, totals);
+  };
+  for (std::uint64_t i = 1; i <= kFiles; ++i) EXPECT_TRUE(add(i * kApart));
+  EXPECT_TRUE(add(kFiles * kApart)) << "there is no end to them";
+  EXPECT_FALSE(add(kApart)) << "what was remembered stays so";
+  EXPECT_TRUE(add(kApart + 1));
+  EXPECT_FALSE(add(kApart + 1));
+}
+
 TEST(TreeScan, TakesUnchangedFoldersFromTheMemo) {
   const TempFolder folder;
   for (int i = 0; i < 20; ++i) {
