@@ -42,32 +42,11 @@ class FetchingProvider final : public ToolchainProvider {
     return flight == flights_.end() ? ToolchainState{} : flight->second.state;
   }
 
-  ToolchainState ensure(const ToolchainWant& want) override {
-    auto ready = ready_state(want);
-    const std::lock_guard lock(mutex_);
-    Flight& flight = flights_[want];
-    if (flight.state.kind == Kind::Fetching) return flight.state;
-    if (ready) {
-      flight = {*ready, 0, false};
-      return *std::move(ready);
-    }
-    const bool waits = flight.state.kind == Kind::Failed && clock_.now() < flight.state.retry_at;
-    if (!waits && !stopping_) {
-      ToolchainState again;
-      again.kind = Kind::Fetching;
-      again.reason = std::move(flight.state.reason);
-      again.message = std::move(flight.state.message);
-      flight.state = std::move(again);
-      queue_.push_back(want);
-      if (threads_.size() < options_.parallel) threads_.emplace_back([this] { work(); });
-      wake_.notify_all();
-    }
-    return flight.state;
-  }
+  ToolchainState ensure(const ToolchainWant& want) override { return begin(want, false); }
 
   ToolchainState wait(const ToolchainWant& want, kube::Clock::TimePoint deadline) override {
     for (;;) {
-      ToolchainState now = ensure(want);
+      ToolchainState now = begin(want, true);
       if (now.kind == Kind::Ready || clock_.now() >= deadline) return now;
       std::unique_lock lock(mutex_);
       if (stopping_) return now;
@@ -104,7 +83,35 @@ class FetchingProvider final : public ToolchainProvider {
     ToolchainState state;
     int failures = 0;
     bool may_pass = false;
+    bool awaited = false;  ///< by a pod, and not only fetched ahead
   };
+
+  ToolchainState begin(const ToolchainWant& want, bool awaited) {
+    auto ready = ready_state(want);
+    const std::lock_guard lock(mutex_);
+    Flight& flight = flights_[want];
+    if (flight.state.kind == Kind::Fetching) {
+      flight.awaited |= awaited;
+      return flight.state;
+    }
+    if (ready) {
+      flight = {*ready};
+      return *std::move(ready);
+    }
+    const bool waits = flight.state.kind == Kind::Failed && clock_.now() < flight.state.retry_at;
+    if (!waits && !stopping_) {
+      ToolchainState again;
+      again.kind = Kind::Fetching;
+      again.reason = std::move(flight.state.reason);
+      again.message = std::move(flight.state.message);
+      flight.state = std::move(again);
+      flight.awaited = awaited;
+      queue_.push_back(want);
+      if (threads_.size() < options_.parallel) threads_.emplace_back([this] { work(); });
+      wake_.notify_all();
+    }
+    return flight.state;
+  }
 
   /// Always asks the disk: the collector may have taken what was there.
   std::optional<ToolchainState> ready_state(const ToolchainWant& want) {
@@ -151,10 +158,15 @@ class FetchingProvider final : public ToolchainProvider {
     }
   }
 
-  /// One flight a toolchain: who wants it pinned may find it shared a moment later.
+  /// What pods wait for comes first. One flight a toolchain: who wants it pinned may find it shared
+  /// a moment later.
   std::deque<ToolchainWant>::iterator next_startable() {
-    return std::find_if(queue_.begin(), queue_.end(),
-                        [this](const ToolchainWant& want) { return !busy_.contains(want.id); });
+    const auto startable = [this](const ToolchainWant& want) { return !busy_.contains(want.id); };
+    const auto awaited = std::find_if(queue_.begin(), queue_.end(), [&](const ToolchainWant& want) {
+      return startable(want) && flights_[want].awaited;
+    });
+    return awaited != queue_.end() ? awaited
+                                   : std::find_if(queue_.begin(), queue_.end(), startable);
   }
 
   tl::expected<StoredToolchain, Failure> fetch(const ToolchainWant& want, FetchFigures& figures) {
@@ -192,7 +204,7 @@ class FetchingProvider final : public ToolchainProvider {
 
   void finish(Flight& flight, const tl::expected<StoredToolchain, Failure>& outcome) {
     if (outcome) {
-      flight = {ready_from(*outcome), 0, false};
+      flight = {ready_from(*outcome)};
       return;
     }
     const Failure& failure = outcome.error();

@@ -205,6 +205,40 @@ TEST_F(ProviderTest, SeveralAreFetchedAtOnce) {
   EXPECT_EQ(provider->entries().size(), 3U);
 }
 
+TEST_F(ProviderTest, WhatAPodWaitsForComesBeforeWhatIsFetchedAhead) {
+  std::mutex gate;
+  std::condition_variable opened;
+  bool open = false;
+  options.parallel = 1;
+  options.fetch.hook = [&](std::string_view step) {
+    if (step != "sum") return;
+    std::unique_lock lock(gate);
+    opened.wait(lock, [&] { return open; });
+  };
+  provider = make();
+  std::vector<ToolchainWant> wants;
+  for (const int patch : {1, 2, 3, 4}) {
+    wants.push_back({toolchain(22, patch), {}});
+    proxy.add(wants.back().id);
+  }
+  provider->ensure(wants[0]);
+  ASSERT_EQ(told(1).size(), 1U) << "it is being fetched";
+  provider->ensure(wants[1]);
+  provider->ensure(wants[2]);
+  EXPECT_EQ(provider->wait(wants[3], clock.now()).kind, Kind::Fetching);
+  EXPECT_EQ(provider->wait(wants[2], clock.now()).kind, Kind::Fetching);
+  {
+    const std::lock_guard lock(gate);
+    open = true;
+  }
+  opened.notify_all();
+  std::vector<ToolchainWant> order;
+  for (const auto& [want, state] : told(8)) {
+    if (state.kind == Kind::Fetching) order.push_back(want);
+  }
+  EXPECT_THAT(order, ::testing::ElementsAre(wants[0], wants[2], wants[3], wants[1]));
+}
+
 TEST_F(ProviderTest, APinnedWantOfTheSameToolchainWaitsAndShares) {
   const ToolchainId id = toolchain(22, 3);
   const ToolchainWant shared{id, {}};
