@@ -1,11 +1,13 @@
 #include "agent/caches/take_builds.hpp"
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
 #include <map>
-#include <set>
 
 #include "agent/caches/build_entry.hpp"
 #include "agent/caches/files.hpp"
@@ -86,7 +88,7 @@ class Builds final : public TakeRound<Entries> {
   }
 
   bool known(const Found& had, const Found& offered) const override {
-    return had.entry.output == offered.entry.output;
+    return had.entry.output == offered.entry.output && had.entry.size == offered.entry.size;
   }
 
   /// Copies an output and writes its entry.
@@ -98,16 +100,19 @@ class Builds final : public TakeRound<Entries> {
       report_.refuse(fmt::format("{} has no room", path));
       return {};
     }
-    if (!outputs_.contains(entry.output)) {
-      const auto had = link_output(entry.output, output);
+    const auto here = outputs_.find(entry.output);
+    if (here == outputs_.end()) {
+      const auto had = link_output(entry, output);
       if (!had) return tl::unexpected(had.error());
       if (!*had) {
         const auto copied = copy_output(*found.cache, path, output, entry);
         if (!copied) return tl::unexpected(copied.error());
         if (!*copied) return {};
       }
-      outputs_.insert(entry.output);
-      report_.bytes += on_disk(entry.size);
+      add_output(entry);
+    } else if (here->second != entry.size) {
+      report_.refuse(fmt::format("{} has another size than its entry says", path));
+      return {};
     }
     const std::string name = hex(entry.action) + "-a";
     if (const auto error = write_new(shard(entry.action), name, to_line(entry), kSharedFile)) {
@@ -118,12 +123,19 @@ class Builds final : public TakeRound<Entries> {
     return {};
   }
 
-  /// The output from the base; false: the base has none.
-  tl::expected<bool, TakeError> link_output(const Sha256& sum, const std::string& name) {
+  /// The output from the base; false: the base has none of that size. With another one than its
+  /// entry says, go takes it for incomplete.
+  tl::expected<bool, TakeError> link_output(const BuildEntry& entry, const std::string& name) {
     if (in_.base == nullptr) return false;
-    const auto from = collector::open_folder(in_.base->get(), shard_of(sum));
+    const auto from = collector::open_folder(in_.base->get(), shard_of(entry.output));
     if (!from) return false;
-    const auto error = link_file(*from, shard(sum), name);
+    struct stat found {};
+    if (::fstatat(from->get(), name.c_str(), &found, AT_SYMLINK_NOFOLLOW) != 0) {
+      if (errno == ENOENT) return false;
+      return take_error("look at", name, collector::last_error());
+    }
+    if (static_cast<std::uint64_t>(found.st_size) != entry.size) return false;
+    const auto error = link_file(*from, shard(entry.output), name);
     if (!error) return true;
     if (error == std::errc::no_such_file_or_directory) return false;
     return take_error("link", name, error);
@@ -153,12 +165,14 @@ class Builds final : public TakeRound<Entries> {
       ++report_.dropped;
       return {};
     }
-    if (!outputs_.contains(entry.output)) {
-      const auto had = link_output(entry.output, hex(entry.output) + "-d");
+    const auto here = outputs_.find(entry.output);
+    if (here == outputs_.end()) {
+      const auto had = link_output(entry, hex(entry.output) + "-d");
       if (!had) return tl::unexpected(had.error());
       if (!*had) return {};
-      outputs_.insert(entry.output);
-      report_.bytes += on_disk(entry.size);
+      add_output(entry);
+    } else if (here->second != entry.size) {
+      return {};
     }
     const std::string name = hex(action) + "-a";
     const auto from = collector::open_folder(in_.base->get(), shard_of(action));
@@ -171,6 +185,11 @@ class Builds final : public TakeRound<Entries> {
     return {};
   }
 
+  void add_output(const BuildEntry& entry) {
+    outputs_.emplace(entry.output, entry.size);
+    report_.bytes += on_disk(entry.size);
+  }
+
   bool has_room(const BuildEntry& entry) const {
     const std::uint64_t output = outputs_.contains(entry.output) ? 0 : on_disk(entry.size);
     return report_.bytes + output + on_disk(kBuildEntrySize) <= in_.limits.bytes;
@@ -178,7 +197,7 @@ class Builds final : public TakeRound<Entries> {
 
   const Fd& shard(const Sha256& sum) const { return shards_[sum.front()]; }
 
-  std::set<Sha256> outputs_;
+  std::map<Sha256, std::uint64_t> outputs_;  ///< of the next layer, with their sizes
   std::array<Fd, kShards> shards_;
 };
 

@@ -281,6 +281,42 @@ TEST_F(Hostile, BuildEntriesThatLie) {
             (std::map<std::string, std::string>{{good.a(), good.line()}, {good.d(), good.output}}));
 }
 
+/// Go takes an output of another size than its entry says for incomplete, and compiles again.
+TEST_F(Hostile, BuildEntriesThatLieAboutASharedOutput) {
+  const TestBuild good{"good", "fine"};
+  const auto lie = [&good](const std::string& action) {
+    return to_line({TestBuild{action, ""}.id(), TestBuild::sum(good.output), 5, 7});
+  };
+  std::vector<TestBuild> others;
+  for (int i = 0; i < 8; ++i) others.push_back({"other " + std::to_string(i), good.output});
+  // Some come before the one that is right, some after it.
+  good.write(upper("first"));
+  for (const TestBuild& one : others) write_file(upper("first") + "/" + one.a(), lie(one.action));
+  const auto first = promote_builds({"first"});
+  ASSERT_TRUE(first);
+  EXPECT_EQ(first->report.taken, 1U);
+  EXPECT_EQ(first->report.refused, 8U);
+  // The layer below has the output.
+  write_file(upper("second") + "/" + others[0].a(), lie(others[0].action));
+  const auto second = promote_builds({"second"});
+  ASSERT_TRUE(second);
+  EXPECT_EQ(second->report.taken, 0U);
+  EXPECT_EQ(second->report.refused, 1U);
+
+  // One that came into a layer all the same stands in nobody's way.
+  write_file(layer(kBuilds, 1) + "/" + others[0].a(), lie(others[0].action));
+  write_file(layer(kBuilds, 1) + "/" + others[1].a(), lie(others[1].action));
+  others[0].write(upper("third"));
+  const auto third = promote_builds({"third"});
+  ASSERT_TRUE(third);
+  EXPECT_EQ(third->report.taken, 1U) << third->report.first_refusal;
+  EXPECT_EQ(third->report.kept, 1U);
+  EXPECT_EQ(
+      content(layer(kBuilds, 2)),
+      (std::map<std::string, std::string>{
+          {good.a(), good.line()}, {others[0].a(), others[0].line()}, {good.d(), good.output}}));
+}
+
 TEST_F(Hostile, MoreThanThereIsRoomFor) {
   for (int i = 0; i < 20; ++i) TestBuild{std::to_string(i), std::to_string(i)}.write(upper("b"));
   TakeLimits limits;
