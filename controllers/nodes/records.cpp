@@ -30,6 +30,18 @@ std::shared_ptr<const ToolchainMarks> shared_marks(ToolchainMarks marks) {
   return lists.get(std::move(marks));
 }
 
+bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
+bool is_word(char c) { return is_letter(c) || (c >= '0' && c <= '9') || c == '_'; }
+
+/// Whether a condition may have this reason: `[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?`, as in the
+/// CustomResourceDefinition. One node's word must not make the API server refuse the status of
+/// every environment with its toolchain.
+bool is_reason(std::string_view text) {
+  return !text.empty() && is_letter(text.front()) && is_word(text.back()) &&
+         std::all_of(text.begin(), text.end(),
+                     [](char c) { return is_word(c) || c == ',' || c == ':'; });
+}
+
 void add_marks(const dom::element& toolchain, ToolchainMarks& out) {
   const std::string_view state = text(toolchain, "state");
   const std::string_view version = text(toolchain, "version");
@@ -37,7 +49,8 @@ void add_marks(const dom::element& toolchain, ToolchainMarks& out) {
   const bool is_private = text(toolchain, "key").starts_with("ns-");
   if (version.empty() || (state != "Ready" && state != "Failed")) return;
   const bool ready = state == "Ready";
-  const std::string reason(ready ? std::string_view() : text(toolchain, "reason"));
+  const std::string_view told = text(toolchain, "reason");
+  const std::string reason(ready || !is_reason(told) ? std::string_view() : told);
   if (!is_private) out.push_back({mark_key(version), ready, reason});
   if (!sum.empty()) out.push_back({mark_key(version, sum), ready, reason});
 }

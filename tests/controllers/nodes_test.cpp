@@ -77,6 +77,29 @@ TEST_F(TallyTest, CountsWhatNodesHold) {
   EXPECT_EQ(facts.failed, 0);
 }
 
+/// The API server would refuse the status of every environment with this toolchain.
+TEST_F(TallyTest, AReasonThatNoConditionMayHaveIsNotTakenOver) {
+  for (const std::string reason :
+       {"disk full", "ends:", "1st", "", "caf\u00e9", "new\nline", "_x", "a-b"}) {
+    SCOPED_TRACE(reason);
+    NodeTally one;
+    one.observe({{{}, "n"},
+                 nullptr,
+                 node({toolchain("1.22.3", "Failed", "", reason)}),
+                 kube::Origin::Watch,
+                 "u"});
+    const NodeFacts facts = one.count("1.22.3", {});
+    EXPECT_EQ(facts.failed, 1);
+    crds::Status status;
+    status.toolchain.version = "1.22.3";
+    set_nodes(status, facts, true, 1, 0);
+    ASSERT_NE(status.find(kToolchainReady), nullptr);
+    EXPECT_EQ(status.find(kToolchainReady)->reason, "Failed");
+  }
+  change(nullptr, node({toolchain("1.22.3", "Failed", "", "Proxy_1,Mirror:2")}));
+  EXPECT_EQ(tally.count("1.22.3", {}).reason, "Proxy_1,Mirror:2");
+}
+
 TEST_F(TallyTest, PinnedToolchainsAreDesiredWhereAPodAsked) {
   change(nullptr, node({toolchain("1.22.3", "Ready", "ns-uid-h1-A")}));
   change(nullptr, node({toolchain("1.22.3", "Failed", "ns-uid-h1-A", "SumMismatch")}));
