@@ -120,6 +120,8 @@ Revision render(const Spec& spec, std::string_view toolchain_version,
   return revision;
 }
 
+std::string salt_of(int attempt) { return attempt == 0 ? std::string() : std::to_string(attempt); }
+
 std::string content_hash(const std::map<std::string, std::string>& data, std::string_view salt,
                          const Sha256Hex& sha256) {
   std::string framed = fmt::format("{}:{}", salt.size(), salt);

@@ -37,6 +37,12 @@ Revision render(const Spec& spec, std::string_view toolchain_version,
 /// The version of the renderer, part of pod.json: changes when the same spec renders differently.
 extern const std::string_view kRendererVersion;
 
+/// Salts that are tried for a revision: none, then "1" and so on.
+inline constexpr int kMaxSalts = 100;
+
+/// The salt of a try, from 0.
+std::string salt_of(int attempt);
+
 /// Ten hex digits that name `data`: SHA-256 over the salt and, in key order, every key and value,
 /// each framed by its length. `salt` is empty but for a recreated revision whose name was spoilt.
 std::string content_hash(const std::map<std::string, std::string>& data, std::string_view salt,

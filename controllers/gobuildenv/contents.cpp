@@ -8,12 +8,17 @@
 namespace gobuildenv::controllers {
 namespace {
 
-/// Whether the status says that the revision was made under this very uid.
-bool vouched_for(const EnvironmentFacts& facts, const ConfigMapFact& fact) {
-  if (fact.is_export || fact.name != goenv::config_map_name(facts.name, fact.hash)) return false;
-  return std::any_of(
-      facts.status.history.begin(), facts.status.history.end(),
-      [&](const auto& entry) { return entry.name == fact.hash && entry.uid == fact.uid; });
+/// Whether the status says that a revision was made under this very uid. Then it is that revision,
+/// whatever its annotations say: those anybody may edit.
+bool vouched_for(const EnvironmentFacts& facts, ConfigMapFact& fact) {
+  const auto entry =
+      std::find_if(facts.status.history.begin(), facts.status.history.end(), [&](const auto& made) {
+        return made.uid == fact.uid && fact.name == goenv::config_map_name(facts.name, made.name);
+      });
+  if (entry == facts.status.history.end()) return false;
+  fact.is_export = false;
+  fact.hash = entry->name;
+  return true;
 }
 
 }  // namespace

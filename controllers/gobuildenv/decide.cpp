@@ -26,8 +26,6 @@ using crds::ConditionStatus;
 using State = ToolchainAnswer::State;
 using Need = EnvironmentDecision::Need;
 
-/// Salts tried for one content before giving up: each is a name spoilt by somebody else.
-constexpr int kMaxSalts = 100;
 /// Bytes of a condition's message: a spec can be wrong in a thousand places.
 constexpr std::size_t kMaxMessage = 2000;
 
@@ -262,7 +260,7 @@ class Decider {
     if (!hash) {
       stalled("NameTaken", fmt::format("each of {} names for this revision is in use by ConfigMaps "
                                        "of others; delete those named {}-<ten hex digits>",
-                                       kMaxSalts, facts_.name));
+                                       goenv::kMaxSalts, facts_.name));
       recheck(options_.retry_blocked);
       return;
     }
@@ -289,8 +287,8 @@ class Decider {
         goenv::content_hash(data, current->salt, options_.sha256) == current->hash) {
       return current->hash;
     }
-    for (int attempt = 0; attempt < kMaxSalts; ++attempt) {
-      const std::string salt = attempt == 0 ? std::string() : std::to_string(attempt);
+    for (int attempt = 0; attempt < goenv::kMaxSalts; ++attempt) {
+      const std::string salt = goenv::salt_of(attempt);
       std::string hash = goenv::content_hash(data, salt, options_.sha256);
       const ConfigMapFact* fact = revision(hash);
       if (usable(fact)) return hash;

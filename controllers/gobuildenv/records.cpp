@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <simdjson.h>
 
+#include <optional>
 #include <unordered_map>
 
 #include "controllers/gobuildenv/status.hpp"
@@ -157,8 +158,10 @@ std::shared_ptr<const NodesTold> shared_telling(NodesTold told) {
   return tellings.get(std::move(told));
 }
 
-/// What a ConfigMap's metadata says.
-std::shared_ptr<ConfigMapRecord> config_map_record(const Parsed& parsed) {
+/// What a ConfigMap's metadata says. `salt`: it is a revision with this one, whatever its
+/// annotations say.
+std::shared_ptr<ConfigMapRecord> config_map_record(const Parsed& parsed,
+                                                   const std::optional<std::string>& salt = {}) {
   auto record = std::make_shared<ConfigMapRecord>();
   const dom::element& metadata = parsed.metadata;
   const std::string& name = parsed.meta.key.name;
@@ -169,9 +172,9 @@ std::shared_ptr<ConfigMapRecord> config_map_record(const Parsed& parsed) {
   record->created = parse_time(text(metadata, "creationTimestamp"));
   record->deleting = present(metadata, "deletionTimestamp");
   ConfigMapRecord::Rare rare;
-  rare.salt = text(metadata, "annotations", goenv::kSaltAnnotation);
+  rare.salt = salt ? *salt : text(metadata, "annotations", goenv::kSaltAnnotation);
   const std::string_view content = text(metadata, "annotations", kContentAnnotation);
-  record->is_export = !content.empty();
+  record->is_export = !salt && !content.empty();
   if (record->is_export) {
     record->hash = content;
     rare.export_name = name;
@@ -186,6 +189,24 @@ std::shared_ptr<ConfigMapRecord> config_map_record(const Parsed& parsed) {
     record->rare_or_null = std::make_unique<const ConfigMapRecord::Rare>(std::move(rare));
   }
   return record;
+}
+
+/// The salt under which `data` has the hash that the name ends with; `likely` is tried first. Data
+/// of an immutable ConfigMap stays, its annotations anybody may edit: they are a hint.
+std::optional<std::string> fitting_salt(std::string_view name,
+                                        const std::map<std::string, std::string>& data,
+                                        const std::string& likely) {
+  const std::size_t dash = name.rfind('-');
+  if (dash == std::string_view::npos) return std::nullopt;
+  const auto fits = [&, hash = name.substr(dash + 1)](const std::string& salt) {
+    return goenv::content_hash(data, salt, crds::sha256_hex) == hash;
+  };
+  if (fits(likely)) return likely;
+  for (int attempt = 0; attempt < goenv::kMaxSalts; ++attempt) {
+    std::string salt = goenv::salt_of(attempt);
+    if (fits(salt)) return salt;
+  }
+  return std::nullopt;
 }
 
 }  // namespace
@@ -279,9 +300,17 @@ tl::expected<ConfigMapContent, std::string> read_config_map(std::string_view jso
       if (value.get(content) == simdjson::SUCCESS) data.emplace(key, content);
     }
   }
-  const std::string hash = goenv::content_hash(data, out.record->rare().salt, crds::sha256_hex);
-  out.intact = hash == out.record->hash && !present(parsed->object, "binaryData") &&
-               (out.record->is_export || flag(parsed->object, "immutable"));
+  const bool complete = !present(parsed->object, "binaryData");
+  if (complete && flag(parsed->object, "immutable")) {
+    if (const auto salt = fitting_salt(parsed->meta.key.name, data, out.record->rare().salt)) {
+      out.record = config_map_record(*parsed, salt);
+      out.intact = true;
+    }
+  }
+  if (out.record->is_export) {
+    out.intact = complete && goenv::content_hash(data, out.record->rare().salt, crds::sha256_hex) ==
+                                 out.record->hash;
+  }
   if (out.intact && !out.record->is_export) out.pod_json = std::move(data["pod.json"]);
   out.meta = std::move(parsed->meta);
   return out;

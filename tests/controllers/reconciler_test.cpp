@@ -252,5 +252,22 @@ TEST_F(Reconciler, ExportIsCreatedAndNeverAdopted) {
   EXPECT_EQ(client_.at("configmaps", "mine")["data"]["CGO_ENABLED"], "0");
 }
 
+TEST_F(Reconciler, EditedAnnotationsMakeARevisionNothingElse) {
+  reconcile();
+  const std::string name = "app-" + current();
+  for (const char* annotation : {"gobuildenv.dev/salt", "gobuildenv.dev/content"}) {
+    SCOPED_TRACE(annotation);
+    Json& map = client_.at("configmaps", name);
+    map["metadata"]["annotations"][annotation] = "9";
+    config_maps_.observe_write(client_.touch(map));
+    client_.log.clear();
+    EXPECT_EQ(reconcile(), kube::ReconcileResult::Kind::Done);
+    EXPECT_EQ(client_.log, std::vector<std::string>{});
+    EXPECT_EQ("app-" + current(), name);
+    EXPECT_TRUE(read_config_map(client_.at("configmaps", name).dump())->intact)
+        << "admission serves it";
+  }
+}
+
 }  // namespace
 }  // namespace gobuildenv::controllers

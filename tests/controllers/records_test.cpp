@@ -148,7 +148,6 @@ TEST(ConfigMapRecord, NoticesEveryChange) {
          map["binaryData"] = {{"x", "AA=="}};
        }},
       {"mutable", [](json& map) { map["immutable"] = false; }},
-      {"a salt", [](json& map) { map["metadata"]["annotations"]["gobuildenv.dev/salt"] = "9"; }},
       {"another name", [](json& map) { map["metadata"]["name"] = "my-app-0000000000"; }},
   };
   for (const auto& [name, change] : changes) {
@@ -162,6 +161,29 @@ TEST(ConfigMapRecord, NoticesEveryChange) {
   json unowned = config_map(kData);
   unowned["metadata"]["ownerReferences"][0]["controller"] = false;
   EXPECT_TRUE(decode_config_map(unowned.dump())->value->owner.empty());
+}
+
+// Of an immutable ConfigMap the data stays; the annotations anybody may edit.
+TEST(Records, AnnotationsDoNotDecideWhetherARevisionIsIntact) {
+  for (const std::string salt : {"", "1", "42"}) {
+    SCOPED_TRACE("salt " + salt);
+    json map = config_map(kData);
+    map["metadata"]["name"] = "my-app-" + goenv::content_hash(kData, salt, crds::sha256_hex);
+    for (const json& annotations :
+         {json::object(), json{{std::string(goenv::kSaltAnnotation), "9"}},
+          json{{std::string(goenv::kSaltAnnotation), salt}},
+          json{{std::string(kContentAnnotation), "x"},
+               {std::string(goenv::kRevisionAnnotation), "y"}}}) {
+      map["metadata"]["annotations"] = annotations;
+      const auto content = read_config_map(map.dump());
+      ASSERT_TRUE(content);
+      EXPECT_TRUE(content->intact) << annotations;
+      EXPECT_FALSE(content->record->is_export) << annotations;
+      EXPECT_EQ(content->record->rare().salt, salt);
+      EXPECT_EQ("my-app-" + content->record->hash, map["metadata"]["name"]);
+      EXPECT_EQ(content->pod_json, kData.at("pod.json"));
+    }
+  }
 }
 
 TEST(PodRecord, SaysWhatWasAskedAndGot) {
