@@ -14,6 +14,7 @@
 #include "goenv/json_text.hpp"
 #include "goenv/names.hpp"
 #include "goenv/revision.hpp"
+#include "webhooks/pod/ci_systems.hpp"
 
 namespace gobuildenv::controllers {
 
@@ -145,6 +146,18 @@ bool is_windows(const dom::element& pod) {
   if (pod["spec"].get(spec) != simdjson::SUCCESS) return false;
   return text(spec, "os", "name") == "windows" ||
          text(spec, "nodeSelector", "kubernetes.io/os") == "windows";
+}
+
+/// Whether a pod is a CI system's own: admission leaves it alone, whatever it asks for.
+bool is_own_pod_of_system(const dom::element& metadata) {
+  dom::object members;
+  if (metadata["labels"].get(members) != simdjson::SUCCESS) return false;
+  webhooks::StringPairs labels;
+  for (const auto& [key, value] : members) {
+    std::string_view content;
+    if (value.get(content) == simdjson::SUCCESS) labels.emplace_back(key, content);
+  }
+  return !webhooks::own_pod_of_system(labels).empty();
 }
 
 /// A name of an environment or a revision, shared by the pods that use it. Pods name them freely.
@@ -330,7 +343,7 @@ tl::expected<kube::Decoded<PodRecord>, std::string> decode_pod(std::string_view 
   if (!revision.empty()) record->revision = shared_name(revision);
   record->answered = !text(metadata, "annotations", goenv::kSkippedAnnotation).empty() ||
                      !text(metadata, "annotations", "kubernetes.io/config.mirror").empty() ||
-                     is_windows(parsed->object);
+                     is_windows(parsed->object) || is_own_pod_of_system(metadata);
   record->created = parse_time(text(metadata, "creationTimestamp"));
   const std::string_view phase = text(parsed->object, "status", "phase");
   record->pending = phase.empty() || phase == "Pending";

@@ -110,7 +110,8 @@ struct PodRecord {
   std::shared_ptr<const std::string> environment;
   std::shared_ptr<const std::string> revision;  ///< got; null: admission left the pod alone
   std::int64_t created = 0;
-  bool answered = false;  ///< left as it was on purpose: recorded so, a Windows or mirror pod
+  /// Left as it was on purpose: recorded so, a Windows or mirror pod, a CI system's own.
+  bool answered = false;
   bool pending = false;   ///< phase Pending: its volumes may not be mounted yet
   bool finished = false;  ///< Succeeded or Failed: it uses nothing any more
 };
