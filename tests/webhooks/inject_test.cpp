@@ -406,10 +406,31 @@ TEST(Mounts, BesideTheContainersOwn) {
 
 TEST(Mounts, VolumesThatAreAlwaysReadOnlyCountAsSuch) {
   Json pod = pod_with("volumeMounts", {{{"name", "own"}, {"mountPath", "/etc"}}});
-  pod["spec"]["volumes"] = {{{"name", "own"}, {"configMap", {{"name", "c"}}}}};
-  const Injected result = inject(pod, small_plan());
-  EXPECT_EQ(result.skipped["main"], "/etc/gobuildenv is under the read-only mount /etc");
-  EXPECT_FALSE(result.pod["metadata"]["labels"].contains("gobuildenv.dev/revision"));
+  const Json read_only[] = {
+      {{"configMap", {{"name", "c"}}}},
+      {{"persistentVolumeClaim", {{"claimName", "c"}, {"readOnly", true}}}},
+      {{"csi", {{"driver", "disks.example"}, {"readOnly", true}}}},
+      {{"nfs", {{"server", "s"}, {"path", "/"}, {"readOnly", true}}}},
+  };
+  for (Json volume : read_only) {
+    SCOPED_TRACE(volume.dump());
+    volume["name"] = "own";
+    pod["spec"]["volumes"] = Json::array({volume});
+    const Injected result = inject(pod, small_plan());
+    EXPECT_EQ(result.skipped["main"], "/etc/gobuildenv is under the read-only mount /etc");
+    EXPECT_FALSE(result.pod["metadata"]["labels"].contains("gobuildenv.dev/revision"));
+  }
+  const Json writable[] = {
+      {{"emptyDir", Json::object()}},
+      {{"persistentVolumeClaim", {{"claimName", "c"}, {"readOnly", false}}}},
+      {{"hostPath", {{"path", "/etc"}}}},
+  };
+  for (Json volume : writable) {
+    SCOPED_TRACE(volume.dump());
+    volume["name"] = "own";
+    pod["spec"]["volumes"] = Json::array({volume});
+    EXPECT_TRUE(inject(pod, small_plan()).skipped.empty());
+  }
 }
 
 TEST(Mounts, OnePathTwiceInThePlanIsMountedOnce) {

@@ -125,19 +125,27 @@ void read_volumes(element value, PodView& pod) {
   pod.volumes.reserve(entries.size());
   for (element entry : entries) {
     VolumeView view;
+    bool read_only = false;
     object members;
     if (entry.get_object().get(members) == simdjson::SUCCESS) {
       for (auto field : members) {
+        object source;
         if (field.key == "name") {
           view.name = text(field.value);
         } else if (field.key == "configMap" || field.key == "secret" || field.key == "projected" ||
                    field.key == "downwardAPI" || field.key == "image") {
           view.always_read_only = !field.value.is_null();
+        } else if (field.value.get_object().get(source) == simdjson::SUCCESS) {
+          // persistentVolumeClaim, csi, nfs and others: the kubelet mounts it read-only everywhere.
+          bool yes = false;
+          read_only |= source["readOnly"].get_bool().get(yes) == simdjson::SUCCESS && yes;
         }
       }
     }
     if (view.name.substr(0, goenv::kVolumePrefix.size()) == goenv::kVolumePrefix) {
       view.json = simdjson::minify(entry);
+    } else {
+      view.always_read_only |= read_only;
     }
     pod.volumes.push_back(std::move(view));
   }

@@ -44,8 +44,9 @@ struct ContainerView {
 
 struct VolumeView {
   std::string_view name;
-  bool always_read_only = false;  ///< configMap, secret, projected, downwardAPI, image
-  std::string json;               ///< the volume's text, for volumes whose name is ours only
+  /// configMap, secret, projected, downwardAPI, image; others of the pod that say readOnly.
+  bool always_read_only = false;
+  std::string json;  ///< the volume's text, for volumes whose name is ours only
 };
 
 using StringPairs = std::vector<std::pair<std::string_view, std::string_view>>;
