@@ -113,7 +113,51 @@ constexpr std::array kChoices{
     Choice{"compiler", "gc gccgo"},
 };
 
+/// Flags for the tools that go calls, `[pattern=]flags` (go help build).
+constexpr std::array kPerPackage{"asmflags", "gccgoflags", "gcflags", "ldflags"};
+
+std::string_view trim(std::string_view text) {
+  constexpr std::string_view kSpace = " \t\n\r";
+  const auto start = text.find_first_not_of(kSpace);
+  if (start == std::string_view::npos) return {};
+  return text.substr(start, text.find_last_not_of(kSpace) - start + 1);
+}
+
+std::optional<std::string> check_per_package(const GoFlag& flag) {
+  std::string_view value = trim(*flag.value);
+  if (value.empty()) return std::nullopt;
+  if (value.front() == '\'' || value.front() == '"') {
+    return fmt::format(
+        "-{0} may not begin with a quote: an item needs none, write \"-{0}=-s -w\" with the quotes "
+        "around the whole",
+        flag.name);
+  }
+  if (value.front() != '-') {
+    const auto equals = value.find('=');
+    if (equals == std::string_view::npos || equals == 0) {
+      return fmt::format("-{} needs flags, which begin with \"-\", or PATTERN=FLAGS", flag.name);
+    }
+    value.remove_prefix(equals + 1);
+  }
+  const auto fields = split_quoted(value);
+  if (!fields) return fmt::format("-{}: {}", flag.name, fields.error());
+  return std::nullopt;
+}
+
 std::optional<std::string> check_value(const GoFlag& flag) {
+  if (std::find(kPerPackage.begin(), kPerPackage.end(), flag.name) != kPerPackage.end()) {
+    return check_per_package(flag);
+  }
+  if (flag.name == "modfile" && !flag.value->empty() && !flag.value->ends_with(".mod")) {
+    return "-modfile must name a file that ends in .mod";
+  }
+  if (flag.name == "timeout" && !flag.value->empty() && all_of(*flag.value, is_digit) &&
+      flag.value->find_first_not_of('0') != std::string::npos) {
+    return fmt::format("-timeout needs a unit: write \"-timeout={}s\"", *flag.value);
+  }
+  if (flag.name == "count" && (flag.value->empty() || !all_of(*flag.value, is_digit))) {
+    return "-count must be a number";
+  }
   for (const auto& choice : kChoices) {
     if (choice.name != flag.name) continue;
     for (const auto option : split(choice.values, ' ')) {
