@@ -7,7 +7,9 @@
 
 #include "goenv/enum_names.hpp"
 #include "goenv/goflags.hpp"
+#include "goenv/names.hpp"
 #include "goenv/patterns.hpp"
+#include "goenv/render_env.hpp"
 #include "goenv/text.hpp"
 #include "goenv/variables.hpp"
 #include "goenv/version.hpp"
@@ -150,6 +152,15 @@ void check_flags(Checker& c, const Spec& spec, const std::optional<GoVersion>& v
     auto problem = check_flag(flag, version);
     return problem ? problem : check_quotable(flag);
   });
+  if (spec.workspace.go_work.mode == GoWorkMode::Path) {
+    const auto mod_file = flag_value(spec.flags, "modfile");
+    const bool mod = flag_value(spec.flags, "mod") == "mod";
+    if (mod || !mod_file.empty()) {
+      c.add("spec.flags", mod ? "-mod=mod" : fmt::format("-modfile={}", mod_file),
+            "ends every go command in a workspace, which workspace.goWork.mode Path asks for: use "
+            "another mode, or leave the flag out");
+    }
+  }
   if (spec.cgo.policy != CgoPolicy::Disabled) return;
   for (const std::string_view name : {"race", "msan", "asan"}) {
     if (flag_is_on(spec.flags, name)) {
@@ -228,11 +239,26 @@ Problem check_conda_environment(std::string_view name) {
          "\"_\", \"-\" and \".\"";
 }
 
+/// A folder of the image in which files of ours are mounted. In a mount of ours they would hide the
+/// toolchain, or have no place: the pod would not start.
+Problem check_image_folder(std::string_view path) {
+  if (auto problem = check_path(path)) return problem;
+  for (const std::string_view ours :
+       {kFilesPath, kToolchainPath, kCachePath, kCredentialsPath, kCaPath,
+        std::string_view("/proc"), std::string_view("/sys"), std::string_view("/dev")}) {
+    if (path == ours || (path.starts_with(ours) && path[ours.size()] == '/')) {
+      return fmt::format("is in {}, which is mounted over the image: name a folder of the image",
+                         ours);
+    }
+  }
+  return std::nullopt;
+}
+
 void check_conda(Checker& c, const Conda& in) {
   if (!in.base_image.empty()) {
     c.check("spec.conda.baseImage", in.base_image, check_image(in.base_image));
   }
-  c.check("spec.conda.prefix", in.prefix, check_path(in.prefix));
+  c.check("spec.conda.prefix", in.prefix, check_image_folder(in.prefix));
   if (!in.environment.empty()) {
     c.check("spec.conda.environment", in.environment, check_conda_environment(in.environment));
   } else if (in.environment_exists) {
@@ -308,7 +334,7 @@ void check_injection(Checker& c, const Injection& in) {
   c.items("spec.injection.containers.exclude", in.exclude, kMaxItems, true, check_container_glob);
   if (in.launcher_paths) {
     c.items("spec.injection.launcherPaths", *in.launcher_paths, kMaxLauncherPaths, true,
-            check_path);
+            check_image_folder);
   }
 }
 

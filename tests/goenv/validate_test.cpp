@@ -72,7 +72,7 @@ TEST(Validate, NamesFieldAndFix) {
        },
        "spec.flags[1]", "runs another program"},
       {[](Spec& s) { s.flags = {"-ldflags=-X 'a=\"b\"'"}; }, "spec.flags[0]", "both ' and \""},
-      {[](Spec& s) { s.flags = {"-ldflags=a\nb"}; }, "spec.flags[0]", "control character"},
+      {[](Spec& s) { s.flags = {"-ldflags=-a\nb"}; }, "spec.flags[0]", "control character"},
       {[](Spec& s) { s.flags = {"-race"}; }, "spec.flags", "needs cgo"},
       {[](Spec& s) { s.flags = {"-buildmode=c-shared"}; }, "spec.flags", "needs cgo"},
       {[](Spec& s) {
@@ -142,6 +142,25 @@ TEST(Validate, NamesFieldAndFix) {
       {[](Spec& s) { s.conda.prefix = "/opt/conda/"; }, "spec.conda.prefix", "\"/\" at its end"},
       {[](Spec& s) { s.conda.prefix = ""; }, "spec.conda.prefix", "absolute"},
       {[](Spec& s) { s.conda.prefix = "/opt/$(x)"; }, "spec.conda.prefix", "break shells"},
+      {[](Spec& s) {
+         s.workspace.go_work = {GoWorkMode::Path, "/src/go.work"};
+         s.flags = {"-mod=mod"};
+       },
+       "spec.flags", "goWork.mode Path"},
+      {[](Spec& s) {
+         s.workspace.go_work = {GoWorkMode::Path, "/src/go.work"};
+         s.flags = {"-modfile=tools.mod"};
+       },
+       "spec.flags", "goWork.mode Path"},
+      {[](Spec& s) { s.conda.prefix = "/etc/gobuildenv"; }, "spec.conda.prefix",
+       "mounted over the image"},
+      {[](Spec& s) { s.conda.prefix = "/proc/1/root"; }, "spec.conda.prefix", "is in /proc"},
+      {[](Spec& s) { s.injection.launcher_paths = {{"/opt/gobuildenv/toolchain/bin"}}; },
+       "spec.injection.launcherPaths[0]", "is in /opt/gobuildenv/toolchain"},
+      {[](Spec& s) {
+         s.injection.launcher_paths = {{"/usr/bin", "/var/cache/gobuildenv"}};
+       },
+       "spec.injection.launcherPaths[1]", "mounted over the image"},
       {[](Spec& s) { s.conda.environment = "/x"; }, "spec.conda.environment",
        "path is not supported"},
       {[](Spec& s) { s.conda.environment = "-x"; }, "spec.conda.environment", "is not the name"},
