@@ -33,7 +33,11 @@ std::pair<std::string, std::string> problem_of(const std::error_code& error,
 
 /// `limits` outlive it.
 auto orphaned_by(const Limits& limits) {
-  return [&limits](const std::string& environment) { return limits.orphaned(environment); };
+  return [&limits](const std::string& environment) {
+    return limits.environments_complete                ? std::optional(limits.orphaned(environment))
+           : limits.environments.contains(environment) ? std::optional(false)
+                                                       : std::nullopt;
+  };
 }
 
 /// Among processes: an agent that is being replaced, and one run by hand.

@@ -100,10 +100,12 @@ class RootScanner {
     return scan_.count(dir, memo_.trees[path]);
   }
 
+  static std::string orphaned_key(const std::string& path) { return printable(path) + "#orphaned"; }
+
   /// `arm`: sets the probe for the next use, and gives the stamp that is then there.
   void add(Unit unit, std::int64_t stamp, const std::function<std::int64_t()>& arm = {}) {
     // Nobody's only since it was seen so, however old it is: a GoBuildEnv may have been replaced.
-    const std::string key = printable(unit.path) + (unit.orphaned ? "#orphaned" : "");
+    const std::string key = unit.orphaned ? orphaned_key(unit.path) : printable(unit.path);
     const auto known = ages_.ages().find(key);
     const bool new_use = known == ages_.ages().end() || known->second.stamp != stamp;
     const Observation seen{.in_use = root_of(unit, uses_) != nullptr,
@@ -127,7 +129,7 @@ class RootScanner {
     unit.environment = environment;
     unit.size = counted(dir, path);
     if (!environment.empty()) inventory_.environments[environment] += unit.size;
-    if (orphaned) unit.cache_idle = layer_idle(path);
+    if (orphaned) unit.cache_idle = layer_idle(path, environment);
     add(std::move(unit), 0);
   }
 
@@ -151,8 +153,11 @@ class RootScanner {
     for (const std::string& name : names) {
       const std::string below_root = path + "/" + name;
       below(lower, name, [&](const Fd& generation) {
-        const bool orphaned = name == names.back() && options_.orphaned(environment);
-        if (name != names.back() || orphaned) {
+        const bool newest = name == names.back();
+        const std::optional<bool> nobodys = newest ? options_.orphaned(environment) : false;
+        const bool orphaned = nobodys.value_or(false);
+        if (!nobodys) seen_ages_.insert(orphaned_key(below_root));
+        if (!newest || orphaned) {
           whole(generation, UnitKind::Generation, below_root, environment, orphaned);
         } else if (modules) {
           module_units(generation, below_root, environment);
@@ -164,17 +169,20 @@ class RootScanner {
   }
 
   /// The age of a newest layer as a whole, which is no unit.
-  seconds layer_idle(const std::string& path) {
+  seconds layer_idle(const std::string& path, const std::string& environment) {
     const std::string key = printable(path);
     Unit layer;
     layer.path = path;
     ages_.observe(key, {.in_use = root_of(layer, uses_) != nullptr, .stamp = 0, .value = 0});
     seen_ages_.insert(key);
-    return ages_.idle(key);
+    const seconds idle = ages_.idle(key);
+    const auto [youngest, first] = inventory_.cache_idle.try_emplace(environment, idle);
+    if (!first) youngest->second = std::min(youngest->second, idle);
+    return idle;
   }
 
   void module_units(const Fd& dir, const std::string& path, const std::string& environment) {
-    const seconds cache_idle = layer_idle(path);
+    const seconds cache_idle = layer_idle(path, environment);
     seen_modules_.insert(path);
     const ModuleCacheScan found = scan_module_cache(dir, scan_, memo_.modules[path]);
     Totals& total = inventory_.environments[environment];
@@ -199,7 +207,7 @@ class RootScanner {
   }
 
   void build_units(const Fd& dir, const std::string& path, const std::string& environment) {
-    const seconds cache_idle = layer_idle(path);
+    const seconds cache_idle = layer_idle(path, environment);
     seen_builds_.insert(path);
     auto& memo = memo_.builds[path];
     if (!memo) memo = std::make_unique<BuildMemo>();

@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,8 +30,10 @@ struct ScanOptions {
   /// dry run, which changes nothing.
   bool touch = false;
   /// Whether nobody owns the caches of an environment any more: the newest generation of each is a
-  /// unit then. It is one all the time, or its age would begin anew.
-  std::function<bool(const std::string& environment)> orphaned = [](const auto&) { return false; };
+  /// unit then. While nobody can say (nullopt), it is none, and its age goes on.
+  std::function<std::optional<bool>(const std::string& environment)> orphaned = [](const auto&) {
+    return false;
+  };
 };
 
 /// Scans the root folder, records in `ages` what it saw of each unit, and forgets the ages of

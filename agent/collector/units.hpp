@@ -66,8 +66,10 @@ struct Inventory {
   std::vector<Unit> units;
   std::map<std::string, Totals, std::less<>>
       environments;  ///< all that an environment's caches take
-  Totals other;      ///< lock files, module lists, the checksum database's tiles: never collected
-  Totals trash;      ///< already given up, still on the disk
+  /// How long ago a pod last had one of an environment's newest layers.
+  std::map<std::string, std::chrono::seconds, std::less<>> cache_idle;
+  Totals other;  ///< lock files, module lists, the checksum database's tiles: never collected
+  Totals trash;  ///< already given up, still on the disk
   std::uint64_t trashed = 0;          ///< units in the trash
   std::uint64_t repaired_stamps = 0;  ///< build entries stamped in the future, stamped now instead
   ScanProblems problems;

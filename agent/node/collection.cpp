@@ -119,6 +119,7 @@ struct Collection::Impl {
         known ? sources.roots() : volume_roots(edges.registry.records()), limits_now());
     next.kinds = totals_by_kind(inventory);
     next.inventory = without_small_units(std::move(inventory));
+    next.looked_at = edges.clock.wall_now();
     {
       const std::lock_guard lock(mutex);
       state.last_look = edges.clock.now();

@@ -44,7 +44,8 @@ struct CollectionState {
   collector::Inventory inventory;
   std::array<KindTotals, kUnitKinds> kinds{};  ///< by collector::UnitKind; builds: in sizes alone
   collector::Disk disk;
-  std::optional<std::chrono::system_clock::time_point> last_run;  ///< ended then
+  std::optional<std::chrono::system_clock::time_point> last_run;   ///< ended then
+  std::optional<std::chrono::system_clock::time_point> looked_at;  ///< `inventory` is of then
   collector::Totals freed_last;   ///< by the last run that took something
   collector::Totals freed_total;  ///< since the agent started
   bool short_of_space = false;    ///< the last run could not make the room that is needed

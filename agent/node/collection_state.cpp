@@ -116,7 +116,7 @@ CollectionState after_run(CollectionState before, collector::RunReport report,
                           const collector::Limits& limits,
                           std::chrono::system_clock::time_point ended) {
   CollectionState next = std::move(before);
-  next.last_run = ended;
+  next.last_run = next.looked_at = ended;
   if (report.freed.inodes > 0) next.freed_last = report.freed;
   next.freed_total += report.freed;
   next.short_of_space = report.plan.short_of_space;

@@ -16,12 +16,17 @@ std::int64_t unix_seconds(std::chrono::system_clock::time_point time) {
   return std::chrono::duration_cast<std::chrono::seconds>(time.time_since_epoch()).count();
 }
 
+/// When the inventory was taken: its idle times count from there.
+std::int64_t seen_at(const CollectionState& state, std::int64_t now) {
+  return state.looked_at ? unix_seconds(*state.looked_at) : now;
+}
+
 /// When units were last used, by their path, as the last scan saw it.
 std::map<std::string, std::int64_t> uses_of(const NodeCacheSources& sources) {
   std::map<std::string, std::int64_t> out;
   if (!sources.collection) return out;
   const auto& state = *sources.collection;
-  const std::int64_t seen = state.last_run ? unix_seconds(*state.last_run) : sources.now;
+  const std::int64_t seen = seen_at(state, sources.now);
   for (const collector::Unit& unit : state.inventory.units) {
     out[unit.path] = seen - unit.idle.count();
   }
@@ -114,20 +119,15 @@ void add_unready(const NodeCacheSources& sources, NodeCacheFacts& out) {
 }
 
 void add_collection(const CollectionState& state, std::int64_t now, NodeCacheFacts& out) {
-  const std::int64_t seen = state.last_run ? unix_seconds(*state.last_run) : now;
+  const std::int64_t seen = seen_at(state, now);
   out.looked = true;
-  std::map<std::string, std::int64_t> used;  // by environment
-  for (const collector::Unit& unit : state.inventory.units) {
-    if (unit.environment.empty()) continue;
-    std::int64_t& latest = used[unit.environment];
-    latest = std::max(latest, seen - unit.unused().count());
-  }
   for (const auto& [name, size] : state.inventory.environments) {
     const std::size_t slash = name.find('/');
     if (slash == std::string::npos) continue;
-    const auto last = used.find(name);
+    const auto idle = state.inventory.cache_idle.find(name);
+    const bool known = idle != state.inventory.cache_idle.end();
     out.caches.push_back({name.substr(0, slash), name.substr(slash + 1), size.bytes,
-                          last == used.end() ? 0 : last->second});
+                          known ? seen - idle->second.count() : 0});
   }
   if (state.disk.bytes > 0) out.disk = state.disk;
   if (state.last_run) out.last_run = unix_seconds(*state.last_run);

@@ -297,10 +297,29 @@ TEST_F(Collecting, CachesOfNobodyGoWholeWhenTheyAreOld) {
   EXPECT_TRUE(exists(root_.at(kModules))) << "known to be nobody's only since now";
   clock_.pass(hours(3));
   static_cast<void>(collector.measure({}, limits));
+  // Somebody made a GoBuildEnv whose namespace is not known yet: nobody's they are all the same.
+  Limits unknown = limits;
+  unknown.environments_complete = false;
+  static_cast<void>(collector.measure({}, unknown));
   clock_.pass(hours(3));
   run();
   EXPECT_FALSE(exists(root_.at(kModules)));
   EXPECT_FALSE(exists(root_.at(kBuilds)));
+}
+
+TEST_F(Collecting, SaysHowLongAgoACacheWasHad) {
+  Collector collector = open();
+  const auto idle = [&] {
+    const Inventory seen = collector.measure({}, without_watermarks());
+    EXPECT_EQ(seen.cache_idle.size(), 1U) << "of both layers, the younger";
+    EXPECT_TRUE(seen.environments.contains(seen.cache_idle.begin()->first));
+    return seen.cache_idle.begin()->second;
+  };
+  const seconds first = idle();
+  clock_.pass(hours(2));
+  EXPECT_EQ(idle(), first + hours(2));
+  collector.used(kModules);
+  EXPECT_EQ(idle(), seconds(0));
 }
 
 TEST_F(Collecting, WhatWaitsToBeSharedIsCountedAndGoesWhenItIsStuck) {

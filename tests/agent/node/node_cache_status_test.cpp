@@ -202,13 +202,12 @@ TEST(NodeCacheFactsTest, AreWhatThePartsSay) {
   auto collection = std::make_shared<CollectionState>();
   collection->inventory.environments["ns-uid/ci"] = {4096, 1};
   collection->disk = {1000, 400, 0, 0};
-  collection->last_run = std::chrono::system_clock::time_point(std::chrono::seconds(sources.now));
+  // Looked at an hour after the last run, and told of later still.
+  const std::chrono::system_clock::time_point now{std::chrono::seconds(sources.now)};
+  collection->last_run = now - std::chrono::hours(2);
+  collection->looked_at = now - std::chrono::hours(1);
   collection->problem = {{"DiskFull", "full"}};
-  collector::Unit unit;
-  unit.path = "caches/ns-uid/ci/mod/lower/1";
-  unit.environment = "ns-uid/ci";
-  unit.idle = std::chrono::seconds(100);
-  collection->inventory.units = {unit};
+  collection->inventory.cache_idle["ns-uid/ci"] = std::chrono::seconds(100);
   collection->explained.push_back({"u", collector::UnitKind::Toolchain, true, 7, "unused"});
   sources.collection = collection;
 
@@ -222,7 +221,7 @@ TEST(NodeCacheFactsTest, AreWhatThePartsSay) {
   ASSERT_EQ(facts.caches.size(), 1U);
   EXPECT_EQ(facts.caches[0].namespace_uid, "ns-uid");
   EXPECT_EQ(facts.caches[0].environment, "ci");
-  EXPECT_EQ(facts.caches[0].last_used, sources.now - 100);
+  EXPECT_EQ(facts.caches[0].last_used, sources.now - 3600 - 100);
   EXPECT_EQ(facts.problem->first, "DiskFull");
   EXPECT_TRUE(facts.decisions[0].removed);
   EXPECT_TRUE(facts.looked);
