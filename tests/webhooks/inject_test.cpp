@@ -433,6 +433,17 @@ TEST(Mounts, VolumesThatAreAlwaysReadOnlyCountAsSuch) {
   }
 }
 
+TEST(Mounts, NoFileLiesWithinOurOwnMounts) {
+  for (const char* path :
+       {"/opt/gobuildenv/toolchain/bin/go", "/etc/gobuildenv/go", "/var/cache/gobuildenv/mod/go"}) {
+    goenv::PodPlan plan = volume_plan();
+    plan.files = {{"go", path}, {"go", "/usr/local/bin/go"}};
+    const Injected result = inject(small_pod(), plan, true);
+    EXPECT_TRUE(mount_at(result.main, path).is_null()) << path;
+    EXPECT_FALSE(mount_at(result.main, "/usr/local/bin/go").is_null());
+  }
+}
+
 TEST(Mounts, OnePathTwiceInThePlanIsMountedOnce) {
   goenv::PodPlan plan = volume_plan();
   plan.files = {{"go", "/usr/local/bin/go"}, {"go", "/usr/local/bin//go"}};

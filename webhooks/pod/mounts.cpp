@@ -78,6 +78,12 @@ std::vector<WantedMount> wanted_mounts(const InjectionInput& input) {
         std::any_of(mounts.begin(), mounts.end(),
                     [&mount](const WantedMount& other) { return other.path == mount.path; });
     if (known) return;
+    // A file within our own mounts would hide the toolchain's go behind a launcher that runs
+    // itself, or want a mount point in a read-only volume: the pod would never start.
+    const bool within = std::any_of(mounts.begin(), mounts.end(), [&](const WantedMount& other) {
+      return other.kind != Kind::File && is_below(mount.path, other.path);
+    });
+    if (within && mount.kind == Kind::File) return;
     mount.json = mount_json(mount);
     mounts.push_back(std::move(mount));
   };
