@@ -200,6 +200,11 @@ TEST_F(ServerTest, SpeaksTls12AndNewerAsConfigured) {
   EXPECT_NE(HttpsClient(server_->port(), ca, TLS1_2_VERSION).error(), "");
 }
 
+TEST(ServerOptions, OutlastTheApiServersIdleConnections) {
+  EXPECT_EQ(Options{}.header_timeout, seconds(32));
+  EXPECT_GE(Options{}.idle_timeout, seconds(90));
+}
+
 TEST_F(ServerTest, ClosesClientsThatDripOrStall) {
   Options impatient = options();
   impatient.handshake_timeout = milliseconds(200);
