@@ -239,6 +239,18 @@ TEST(Containers, OfCiSystems) {
       {"jenkins/label", "j", {}, {"maven"}, {"jnlp"}},
       {"jenkins/label", "j", {"*"}, {"maven"}, {"jnlp"}},
       {"kubernetes.jenkins.io/controller", "c", {"jnlp"}, {"jnlp"}, {"maven"}},
+      // Helpers are left even when an environment includes every container.
+      {"workflows.argoproj.io/workflow",
+       "w",
+       {"*"},
+       {"main"},
+       {"init", "init-artifact-s3", "wait"}},
+      {"actions-ephemeral-runner", "True", {"*"}, {"runner"}, {"dind", "init-dind-externals"}},
+      {"runner-pod", "r", {"*"}, {"job"}, {"fs-init"}},
+      {"job.runner.gitlab.com/pod", "p", {"*"}, {"build"}, {"helper", "init-permissions", "svc-0"}},
+      {"jenkins/label", "j", {"*"}, {"maven"}, {"set-up-jenkins-agent"}},
+      {"tekton.dev/taskRun", "t", {"*"}, {"step-a"}, {"place-scripts", "working-dir-initializer"}},
+      {"buildkite.com/job-uuid", "u", {"*"}, {"container-0"}, {"copy-agent", "agent", "checkout"}},
       {"buildkite.com/job-uuid", "u", {}, {"container-0"}, {"agent", "checkout", "imagecheck-0"}},
   };
   for (const System& system : systems) {
