@@ -164,6 +164,8 @@ class Rendering(unittest.TestCase):
                 with self.subTest(hook["name"]):
                     self.assertEqual("Equivalent", hook["matchPolicy"])
             for hook in mutating:
+                self.assertEqual([{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"],
+                                   "resources": ["pods"], "scope": "Namespaced"}], hook["rules"])
                 with self.subTest(hook["name"]):
                     self.assertEqual("IfNeeded", hook["reinvocationPolicy"])
 
@@ -620,6 +622,7 @@ class Selection(unittest.TestCase):
                 ("left-alone", asks, []), ("left-alone", {}, []), ("kube-system", asks, [])):
             with self.subTest(namespace=namespace, labels=labels):
                 self.assertEqual(wanted, self._called(namespace, labels))
+        self.assertEqual([], self._called("plain", asks, {"kubernetes.io/config.mirror": "x"}))
 
     def test_its_own_namespace_is_left_alone(self):
         before = self._counts()
