@@ -137,6 +137,26 @@ TEST(ConfigMapRecord, VerifiesWhatWeMade) {
   }
 }
 
+TEST(ConfigMapRecord, MetadataIsAllOfThis) {
+  ConfigMapBody body;
+  body.key = {"ns", "my-app-0123456789"};
+  body.environment = "my-app";
+  body.owner_uid = "uid-1";
+  const json expected{
+      {"name", "my-app-0123456789"},
+      {"namespace", "ns"},
+      {"labels",
+       {{"app.kubernetes.io/managed-by", "gobuildenv"}, {"gobuildenv.dev/env", "my-app"}}},
+      {"annotations", {{"argocd.argoproj.io/ignore-resource-updates", "true"}}},
+      {"ownerReferences", json::array({{{"apiVersion", "gobuildenv.dev/v1alpha1"},
+                                        {"kind", "GoBuildEnv"},
+                                        {"name", "my-app"},
+                                        {"uid", "uid-1"},
+                                        {"controller", true},
+                                        {"blockOwnerDeletion", true}}})}};
+  EXPECT_EQ(json::parse(encode_config_map(body, kData))["metadata"], expected);
+}
+
 TEST(ConfigMapRecord, NoticesEveryChange) {
   const std::vector<std::pair<const char*, std::function<void(json&)>>> changes{
       {"a value", [](json& map) { map["data"]["go.env"] = "A=c\n"; }},
