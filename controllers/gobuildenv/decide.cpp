@@ -258,15 +258,16 @@ class Decider {
       return;
     }
     if (!hash) {
-      stalled("NameTaken", fmt::format("each of {} names for this revision is in use by ConfigMaps "
-                                       "of others; delete those named {}-<ten hex digits>",
-                                       goenv::kMaxSalts, facts_.name));
+      stalled(std::string(kNameTaken),
+              fmt::format("each of {} names for this revision is in use by ConfigMaps "
+                          "of others; delete those named {}-<ten hex digits>",
+                          goenv::kMaxSalts, facts_.name));
       recheck(options_.retry_blocked);
       return;
     }
     // Told with the status that names the other one, hence once.
     if (!taken_.empty()) {
-      out_.events.push_back({true, "NameTaken",
+      out_.events.push_back({true, std::string(kNameTaken),
                              fmt::format("ConfigMap {} exists and is not controlled by this "
                                          "GoBuildEnv; it is left alone and {} is used",
                                          taken_, goenv::config_map_name(facts_.name, *hash))});
@@ -387,7 +388,7 @@ class Decider {
       set(kExported, ConditionStatus::True, "Exported",
           fmt::format("ConfigMap {} holds revision {}", facts_.export_name, next_.current));
     } else {
-      set(kExported, ConditionStatus::False, "NameTaken", result.blocked_by);
+      set(kExported, ConditionStatus::False, std::string(kNameTaken), result.blocked_by);
       recheck(options_.retry_blocked);
     }
   }

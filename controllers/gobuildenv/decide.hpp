@@ -25,6 +25,8 @@ namespace gobuildenv::controllers {
 
 /// Beside the types of crds/gobuildenv.hpp: present only with spec.export.
 inline constexpr std::string_view kExported = "Exported";
+/// Reason of Exported, of Stalled and of an Event: a name of ours is that of somebody's ConfigMap.
+inline constexpr std::string_view kNameTaken = "NameTaken";
 
 /// How a ConfigMap relates to the environment.
 enum class Ownership : std::uint8_t {

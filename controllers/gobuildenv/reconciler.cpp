@@ -25,6 +25,11 @@ constexpr int kMaxRounds = 8;
 /// Until a status that was refused is written again; an edit or a pod is a reason before that.
 constexpr std::chrono::minutes kRefusedStatusWait{5};
 
+bool export_was_taken(const EnvironmentFacts& facts) {
+  const crds::Condition* exported = facts.status.find(kExported);
+  return exported != nullptr && exported->reason == kNameTaken;
+}
+
 }  // namespace
 
 EnvironmentReconciler::EnvironmentReconciler(kube::Client& client, Caches caches,
@@ -178,6 +183,16 @@ EnvironmentReconciler::Outcome EnvironmentReconciler::create(const kube::ObjectK
       body.annotations[std::string(goenv::kSaltAnnotation)] = wanted.salt;
     }
   }
+  if (wanted.is_export && wanted.replaces.empty() && export_was_taken(gathered.facts)) {
+    // An object of others has none of our labels, so the cache does not show that it is still
+    // there. A look is no write that is refused at each pod that comes and goes.
+    auto live = client_.get(kConfigMapType, body.key, deadline());
+    if (live) {
+      decide_again = true;
+      return adopt_existing(key, body.key, gathered, *std::move(live));
+    }
+    if (live.error().kind != ErrorKind::NotFound) return outcome(live.error());
+  }
   const std::string json = encode_config_map(body, wanted.data);
   auto written = wanted.replaces.empty()
                      ? client_.create_for_metadata(kConfigMapType, key.ns, json, deadline())
@@ -197,7 +212,9 @@ EnvironmentReconciler::Outcome EnvironmentReconciler::create(const kube::ObjectK
   }
   decide_again = true;
   if (written.error().kind == ErrorKind::AlreadyExists) {
-    return adopt_existing(key, body.key, gathered);
+    auto live = client_.get(kConfigMapType, body.key, deadline());
+    if (!live) return outcome(live.error());
+    return adopt_existing(key, body.key, gathered, *std::move(live));
   }
   return not_written(key, wanted.name, written.error(), gathered);
 }
@@ -221,10 +238,9 @@ EnvironmentReconciler::Outcome EnvironmentReconciler::not_written(const kube::Ob
 /// that lost its labels, or by somebody else. The fact joins the others and all is decided again.
 EnvironmentReconciler::Outcome EnvironmentReconciler::adopt_existing(const kube::ObjectKey& key,
                                                                      const kube::ObjectKey& name,
-                                                                     Gathered& gathered) {
-  auto live = client_.get(kConfigMapType, name, deadline());
-  if (!live) return outcome(live.error());
-  const auto content = read_config_map(*live);
+                                                                     Gathered& gathered,
+                                                                     std::string live) {
+  const auto content = read_config_map(live);
   if (!content) return ReconcileResult::retry(content.error());
   EnvironmentFacts& facts = gathered.facts;
   ConfigMapFact fact = fact_of(*content, facts.uid);
@@ -238,11 +254,12 @@ EnvironmentReconciler::Outcome EnvironmentReconciler::adopt_existing(const kube:
                                   {{"uid", fact.uid},
                                    {"resourceVersion", fact.resource_version},
                                    {"labels", std::move(labels)}}}};
-      live = client_.patch(kConfigMapType, name, patch.dump(), "application/merge-patch+json", "",
-                           deadline());
-      if (!live) return not_written(key, name.name, live.error(), gathered);
+      auto labelled = client_.patch(kConfigMapType, name, patch.dump(),
+                                    "application/merge-patch+json", "", deadline());
+      if (!labelled) return not_written(key, name.name, labelled.error(), gathered);
+      live = *std::move(labelled);
     }
-    caches_.config_maps.observe_write(*live);
+    caches_.config_maps.observe_write(live);
   }
   std::erase_if(facts.config_maps, [&](const auto& entry) { return entry.name == fact.name; });
   facts.config_maps.push_back(std::move(fact));

@@ -66,8 +66,9 @@ class EnvironmentReconciler {
   Outcome read_spec(const kube::ObjectKey& key, Gathered& gathered);
   Outcome create(const kube::ObjectKey& key, Gathered& gathered, const CreateConfigMap& wanted,
                  bool& decide_again);
+  /// `live`: JSON text of the object that has the name.
   Outcome adopt_existing(const kube::ObjectKey& key, const kube::ObjectKey& name,
-                         Gathered& gathered);
+                         Gathered& gathered, std::string live);
   Outcome not_written(const kube::ObjectKey& key, const std::string& name, const kube::Error& error,
                       Gathered& gathered);
   Outcome write_status(const kube::ObjectKey& key, const Gathered& gathered, crds::Status status);

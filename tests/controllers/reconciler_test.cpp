@@ -236,6 +236,9 @@ TEST_F(Reconciler, ExportIsCreatedAndNeverAdopted) {
   edit({{"metadata", {{"generation", 2}}}, {"spec", {{"export", {{"configMapName", "go-env"}}}}}});
   EXPECT_EQ(reconcile(), ReconcileResult::Kind::RequeueAfter);
   EXPECT_EQ(client_.at("configmaps", "go-env"), theirs);
+  client_.log.clear();
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(reconcile(), ReconcileResult::Kind::RequeueAfter);
+  EXPECT_EQ(client_.log, std::vector<std::string>{}) << "a name that is taken is looked at only";
   edit({{"metadata", {{"generation", 3}}}, {"spec", {{"export", {{"configMapName", "mine"}}}}}});
   EXPECT_EQ(reconcile(), ReconcileResult::Kind::Done);
   EXPECT_EQ(client_.at("configmaps", "mine")["data"]["CGO_ENABLED"], "0");
