@@ -148,13 +148,9 @@ class Decider {
     switch (facts_.answer->state) {
       case State::Pending:
         return false;
+      // Nobody waits for it: what was served is served, and ToolchainResolved tells of the retry.
+      // Reconciling would keep GitOps tools waiting for as long as a proxy is down.
       case State::Failed:
-        set(crds::kToolchainResolved, ConditionStatus::False, facts_.answer->reason,
-            facts_.answer->message);
-        set(crds::kReconciling, ConditionStatus::True, "WaitingForToolchain",
-            fmt::format("{}; {}", facts_.answer->message, what_serves()));
-        recheck_answer(*facts_.answer);
-        return false;
       case State::Final:
         set(crds::kToolchainResolved, ConditionStatus::False, facts_.answer->reason,
             facts_.answer->message);

@@ -358,6 +358,7 @@ TEST(Decide, ResolveAnnotationAsksAfresh) {
   step(failing);
   EXPECT_EQ(status_of(failing.status, crds::kReady), ConditionStatus::True)
       << "what serves is not worse for it";
+  EXPECT_EQ(failing.status.find(crds::kReconciling), nullptr) << "nobody waits for it";
   EXPECT_EQ(status_of(failing.status, crds::kToolchainResolved), ConditionStatus::False);
   failing.resolve = "";  // taken back
   failing.answer.reset();
