@@ -124,6 +124,22 @@ void modules(const Spec& spec, Advice& out) {
   }
 }
 
+/// Values of which only the toolchain knows whether it has them.
+void variables(const Spec& spec, Advice& out) {
+  const auto value_of = [&](const char* name) -> std::string_view {
+    const auto it = spec.variables.find(name);
+    return it == spec.variables.end() ? std::string_view() : it->second;
+  };
+  if (const auto value = value_of("GOEXPERIMENT"); !value.empty() && value != "none") {
+    out.push_back(
+        "spec.variables.GOEXPERIMENT: a name that the toolchain does not know ends every command");
+  }
+  if (value_of("GOFIPS140").starts_with('v')) {
+    out.push_back(
+        "spec.variables.GOFIPS140: a version that the toolchain does not hold ends every build");
+  }
+}
+
 void rest(const Spec& spec, Advice& out) {
   if (!spec.conda.environment.empty() && !spec.conda.environment_exists) {
     out.push_back(
@@ -152,6 +168,7 @@ std::vector<std::string> advise(const Spec& spec) {
   flags(spec, out);
   platforms(spec, out);
   modules(spec, out);
+  variables(spec, out);
   rest(spec, out);
   for (auto& line : out) {
     if (line.size() > kMaxWarning) line = line.substr(0, kMaxWarning - 3) + "...";

@@ -155,7 +155,8 @@ std::optional<std::string> check_value(const GoFlag& flag) {
       flag.value->find_first_not_of('0') != std::string::npos) {
     return fmt::format("-timeout needs a unit: write \"-timeout={}s\"", *flag.value);
   }
-  if (flag.name == "count" && (flag.value->empty() || !all_of(*flag.value, is_digit))) {
+  // Go also takes "+1" and "0x2"; only what holds no digit at all is certainly no number.
+  if (flag.name == "count" && std::none_of(flag.value->begin(), flag.value->end(), is_digit)) {
     return "-count must be a number";
   }
   for (const auto& choice : kChoices) {

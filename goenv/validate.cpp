@@ -154,7 +154,10 @@ void check_flags(Checker& c, const Spec& spec, const std::optional<GoVersion>& v
   });
   if (spec.workspace.go_work.mode == GoWorkMode::Path) {
     const auto mod_file = flag_value(spec.flags, "modfile");
-    const bool mod = flag_value(spec.flags, "mod") == "mod";
+    // Without modules go takes -mod=mod, and knows no workspace.
+    const auto modules = spec.variables.find("GO111MODULE");
+    const bool mod = flag_value(spec.flags, "mod") == "mod" &&
+                     (modules == spec.variables.end() || modules->second != "off");
     if (mod || !mod_file.empty()) {
       c.add("spec.flags", mod ? "-mod=mod" : fmt::format("-modfile={}", mod_file),
             "ends every go command in a workspace, which workspace.goWork.mode Path asks for: use "

@@ -88,7 +88,7 @@ TEST_F(AgainstGo, AcceptedFlagsAreKnown) {
                          "-fuzztime=1s",
                          "-fuzzminimizetime=1s",
                          "-gcflags=all=-N -l",
-                         "-gccgoflags=x",
+                         "-gccgoflags=-x",
                          "-installsuffix=x",
                          "-json",
                          "-ldflags=-s -w",
@@ -140,6 +140,56 @@ TEST_F(AgainstGo, RefusedFlagsStopGo) {
     const auto got = run_go(go_, {"version"}, {{"GOFLAGS", *join_quoted(one)}});
     EXPECT_NE(got.status, 0) << flag << ": " << got.output;
   }
+}
+
+TEST_F(AgainstGo, ValuesOfFlagsThatStopGo) {
+  // `go version` ignores the values of flags that it does not know itself: a build must be asked.
+  const auto folder = testing::TempDir() + "gbe-module-" + std::to_string(::getpid());
+  std::filesystem::create_directories(folder);
+  for (const char* file : {"/go.mod", "/tools.mod"}) {
+    std::ofstream(folder + file) << "module example.com/m\n\ngo 1.18\n";
+  }
+  std::ofstream(folder + "/m.go") << "package m\n";
+  std::ofstream(folder + "/go.work") << "go 1.18\n\nuse .\n";
+  const auto run = [&](std::string_view command, const std::string& flag, const std::string& work) {
+    const std::string one[] = {flag};
+    // -n: flags are read, nothing is compiled.
+    std::vector<std::string> words{"-C", folder, std::string(command), "."};
+    if (command == "test") words.insert(words.end() - 1, "-n");
+    return run_go(go_, words,
+                  {{"GOFLAGS", *join_quoted(one)},
+                   {"GOWORK", work},
+                   {"CGO_ENABLED", "0"},
+                   {"GOCACHE", folder + "/cache"}});
+  };
+  struct Case {
+    const char* command;
+    const char* flag;
+    bool good;
+  };
+  const Case cases[] = {
+      {"list", "-ldflags=-s -w", true},     {"list", "-ldflags=", true},
+      {"list", "-ldflags= -s -w", true},    {"list", "-ldflags=-X 'm.v=a b'", true},
+      {"list", "-gcflags=all=-N -l", true}, {"list", "-gcflags=./...=", true},
+      {"list", "-modfile=tools.mod", true}, {"list", "-ldflags=\"-s -w\"", false},
+      {"list", "-asmflags='x'", false},     {"list", "-ldflags=-X 'm.v=a", false},
+      {"list", "-gcflags=all", false},      {"list", "-gcflags==-N", false},
+      {"list", "-modfile=x.txt", false},    {"test", "-timeout=0", true},
+      {"test", "-timeout=1h30m", true},     {"test", "-timeout=10", false},
+      {"test", "-count=+1", true},          {"test", "-count=0x2", true},
+      {"test", "-count=x", false},
+  };
+  for (const auto& c : cases) {
+    SCOPED_TRACE(c.flag);
+    EXPECT_EQ(!check_flag(c.flag, version_), c.good);
+    const auto got = run(c.command, c.flag, "off");
+    EXPECT_EQ(got.status == 0, c.good) << got.output;
+  }
+  for (const char* flag : {"-mod=mod", "-modfile=tools.mod"}) {
+    EXPECT_EQ(run("list", flag, "off").status, 0) << flag;
+    EXPECT_NE(run("list", flag, folder + "/go.work").status, 0) << flag;
+  }
+  std::filesystem::remove_all(folder);
 }
 
 TEST_F(AgainstGo, ValuesThatStopGo) {

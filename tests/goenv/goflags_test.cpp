@@ -95,6 +95,8 @@ TEST(Flags, Checked) {
       {"-timeout=0", "1.22", nullptr},
       {"-timeout=1h30m", "1.22", nullptr},
       {"-count=1", "1.22", nullptr},
+      {"-count=+1", "1.22", nullptr},
+      {"-count=0x2", "1.22", nullptr},
       {"-ldflags=\"-s -w\"", "1.22", "may not begin with a quote"},
       {"-asmflags='x'", "1.22", "may not begin with a quote"},
       {"-ldflags=-X 'main.v=a", "1.22", "the ' is not closed"},

@@ -258,6 +258,14 @@ TEST(Validate, FlagsThatNeedCgoAreFineWithIt) {
   EXPECT_TRUE(validate(spec).empty());
 }
 
+TEST(Validate, ModFlagIsFineInAWorkspaceWithoutModules) {
+  Spec spec = good();
+  spec.workspace.go_work = {GoWorkMode::Path, "/src/go.work"};
+  spec.variables = {{"GO111MODULE", "off"}};
+  spec.flags = {"-mod=mod"};
+  EXPECT_TRUE(validate(spec).empty());
+}
+
 TEST(Validate, ValuesAreShownShortAndClean) {
   Spec spec = good();
   spec.flags = {"-no" + std::string(500, 'x') + "\n"};
@@ -324,6 +332,14 @@ TEST(Advise, SaysWhatIsProbablyNotMeant) {
          s.variables = {{"GO111MODULE", "off"}};
        },
        "ignored"},
+      {[](Spec& s) {
+         s.variables = {{"GOEXPERIMENT", "nosuch"}};
+       },
+       "spec.variables.GOEXPERIMENT: a name that the toolchain does not know"},
+      {[](Spec& s) {
+         s.variables = {{"GOFIPS140", "v1.9.9"}};
+       },
+       "spec.variables.GOFIPS140: a version that the toolchain does not hold"},
       {[](Spec& s) { s.conda.environment = "x"; }, "environmentExists"},
       {[](Spec& s) {
          s.cache.build = CacheScope::Namespace;
