@@ -146,9 +146,18 @@ tl::expected<RunReport, std::string> Collector::run(const RootSource& source,
     const auto [it, fresh] = cuts.try_emplace(unit.path, unit.idle);
     if (!fresh) it->second = std::min(it->second, unit.idle);
   }
+  std::map<std::string, Outcome> builds;  // what became of a cache's first step, which is for all
   for (const Decision& decision : report->plan.steps) {
-    Outcome outcome = carry_out(decision, *report, *trash, source, cuts);
-    cuts.erase(report->inventory.units[decision.unit].path);
+    const Unit& unit = report->inventory.units[decision.unit];
+    const auto first = builds.find(unit.path);
+    Outcome outcome =
+        first == builds.end() ? carry_out(decision, *report, *trash, source, cuts) : first->second;
+    if (first != builds.end()) {
+      outcome.unit = unit.id();
+      outcome.freed = {};  // counted with the first
+    } else if (unit.kind == UnitKind::Builds) {
+      builds.emplace(unit.path, outcome);
+    }
     report->freed += outcome.freed;
     if (outcome.result == Removal::Failed) report->failures += 1;
     report->outcomes.push_back(std::move(outcome));
@@ -164,8 +173,6 @@ Outcome Collector::carry_out(const Decision& decision, const RunReport& report, 
   out.unit = unit.id();
   out.action = decision.action;
   if (unit.kind == UnitKind::Builds) {
-    const auto cut = cuts.find(unit.path);
-    if (cut == cuts.end()) return out;  // went with the first of this cache
     const auto cache = open_folder(root_.get(), unit.path);
     if (!cache) {
       out.result = Removal::Failed;
@@ -175,7 +182,7 @@ Outcome Collector::carry_out(const Decision& decision, const RunReport& report, 
     const InUseNow in_use = [&] { return in_use_now(unit, source); };
     const IdleOf idle_of = [this](std::int64_t stamp) { return ages_.idle_of_stamp(stamp); };
     const BuildRemoval removal =
-        remove_builds(*cache, cut->second, trash, idle_of, in_use, config_.hook);
+        remove_builds(*cache, cuts.at(unit.path), trash, idle_of, in_use, config_.hook);
     out.freed = removal.removed;
     out.result = removal.failed > 0 ? Removal::Failed
                  : removal.in_use   ? Removal::InUse

@@ -2,6 +2,8 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
+
 #include "agent/node/collection_state.hpp"
 
 namespace gobuildenv::agent {
@@ -22,12 +24,15 @@ void log_run(const collector::RunReport& report, const collector::Limits& limits
                    collector::to_string(unit.kind), unit.bytes, unit.unit, unit.why);
     }
   }
+  const auto went =
+      std::count_if(report.outcomes.begin(), report.outcomes.end(),
+                    [](const auto& outcome) { return outcome.result == collector::Removal::Done; });
   const bool news = !report.outcomes.empty() || report.problem || report.plan.short_of_space;
   spdlog::log(news ? spdlog::level::info : spdlog::level::debug,
               "collector ran trigger={} units={} went={} bytes={} inodes={} failures={} "
               "short_of_space={} seconds={:.3f}",
-              why, report.inventory.units.size(), report.outcomes.size(), report.freed.bytes,
-              report.freed.inodes, report.failures, report.plan.short_of_space, seconds);
+              why, report.inventory.units.size(), went, report.freed.bytes, report.freed.inodes,
+              report.failures, report.plan.short_of_space, seconds);
   if (report.problem) {
     spdlog::warn("collector has a problem reason={} error=\"{}\"", report.problem->first,
                  report.problem->second);

@@ -1,5 +1,6 @@
 #include "agent/collector/collector.hpp"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sched.h>
 #include <sys/mman.h>
@@ -35,6 +36,7 @@ using testing::FixedRoots;
 using testing::kBuilds;
 using testing::kModules;
 using testing::kToolchain;
+using testing::make_build;
 using testing::NodeRoot;
 using testing::open_collector;
 using testing::TempFolder;
@@ -320,6 +322,32 @@ TEST_F(Collecting, SaysHowLongAgoACacheWasHad) {
   EXPECT_EQ(idle(), first + hours(2));
   collector.used(kModules);
   EXPECT_EQ(idle(), seconds(0));
+}
+
+/// The entries of one cache are several units, by the hour of their last use, and go in one step.
+TEST_F(Collecting, BuildEntriesThatStayAreNotSaidToHaveGone) {
+  struct Stopping final : RootSource {
+    std::vector<Root> roots() const override { return {}; }
+    bool stopping() const override { return true; }
+  };
+  make_build(root_.at(kBuilds), "0a", "f1", clock_.wall - 12 * 3600);
+  make_build(root_.at(kBuilds), "0b", "f2", clock_.wall - 15 * 3600);
+  Collector collector = open();
+  const auto ends = [&](const RootSource& source) {
+    const auto report = collector.run(source, everything_goes());
+    std::vector<Removal> out;
+    for (std::size_t i = 0; report && i < report->outcomes.size(); ++i) {
+      const Unit& unit = report->inventory.units[report->plan.steps[i].unit];
+      if (unit.kind == UnitKind::Builds) out.push_back(report->outcomes[i].result);
+    }
+    EXPECT_GE(out.size(), 2U);
+    return out;
+  };
+  EXPECT_THAT(ends(Stopping()), ::testing::Each(Removal::InUse));
+  fs::create_directory_symlink(root_.at("toolchains"), root_.at(kBuilds) + "/0d");
+  EXPECT_THAT(ends(FixedRoots()), ::testing::Each(Removal::Failed));
+  fs::remove(root_.at(kBuilds) + "/0d");
+  EXPECT_THAT(ends(FixedRoots()), ::testing::Each(Removal::Done));
 }
 
 TEST_F(Collecting, WhatWaitsToBeSharedIsCountedAndGoesWhenItIsStuck) {
