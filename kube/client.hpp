@@ -42,6 +42,7 @@ struct ListOptions {
   std::string resource_version_match;
   int limit = 0;
   std::string continue_token;
+  std::size_t expected_bytes = 0;  ///< of the page, as HttpRequest::expected_body
 };
 
 /// One page: `body` is the whole list as JSON text; items are split off by the reader.

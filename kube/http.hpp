@@ -35,6 +35,9 @@ struct HttpRequest {
   Headers headers;
   std::string body;
   Deadline deadline{};  ///< the whole exchange ends by then, whatever the peer does
+  /// Bytes that the answer will have by all likelihood: room for them is made once, instead of
+  /// again and again as it grows. 0: unknown.
+  std::size_t expected_body = 0;
   /// Asked when a connection is ready, right before the first byte goes out; false ends the
   /// exchange with Kind::Cancelled and nothing is sent. Empty: always.
   std::function<bool()> may_send;

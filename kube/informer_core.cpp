@@ -185,6 +185,7 @@ WatchInput InformerCore::list_page(const WatchAction& action) {
   const bool more = !info->continue_token.empty();
   const bool watched = options_.watch_while_listing && !has_synced() && more;
   if (watched && action.continue_token.empty()) open_early(info->resource_version);
+  options.expected_bytes = page->body.size() + page->body.size() / 8;
   if (more) pages_.ask(options, info->continue_token, clock_.now() + options_.list_timeout);
   for (const std::string_view item : items) cache_.stage(item);
   WatchInput input;

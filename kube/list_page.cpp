@@ -35,17 +35,14 @@ class Scanner {
     skip_space();
     const auto begin = at_;
     if (at_ >= text_.size() || text_[at_] != '"') return false;
-    ++at_;
-    while (true) {
-      at_ = text_.find_first_of("\"\\", at_);
+    do {
+      // One search for a character is several times as fast as one for either of two.
+      at_ = text_.find('"', at_ + 1);
       if (at_ == std::string_view::npos) {
         at_ = text_.size();
         return false;
       }
-      if (text_[at_] == '"') break;
-      if (text_.size() - at_ < 2) return false;
-      at_ += 2;
-    }
+    } while (escaped(at_));
     ++at_;
     out = text_.substr(begin, at_ - begin);
     return true;
@@ -82,6 +79,13 @@ class Scanner {
   }
 
  private:
+  /// Whether an odd number of backslashes stands before the quote at `at`. Within a string.
+  [[nodiscard]] bool escaped(std::size_t at) const {
+    std::size_t first = at;
+    while (text_[first - 1] == '\\') --first;  // the string's own quote ends it
+    return (at - first) % 2 != 0;
+  }
+
   std::string_view text_;
   std::size_t at_ = 0;
 };

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/string_body.hpp>
@@ -102,6 +103,7 @@ class PooledTransport final : public Transport {
     http::response_parser<http::string_body> parser;
     // Not eager: Beast 1.74 then forgets the limit's error and allocates what Content-Length says.
     parser.body_limit(options_.max_response);
+    parser.get().body().reserve(std::min(request.expected_body, options_.max_response));
     boost::beast::flat_buffer buffer;
     while (!parser.is_done()) {
       const auto space = buffer.prepare(kChunk);

@@ -132,8 +132,10 @@ Built build_list(const ResourceType& type, const ListOptions& options) {
         .add("resourceVersionMatch", options.resource_version_match);
   }
   return path_of(type, options.ns, nullptr).map([&](std::string path) {
-    return read_request(std::move(path) + query.text(),
-                        options.metadata_only ? kMetadataList : kJson);
+    HttpRequest request =
+        read_request(std::move(path) + query.text(), options.metadata_only ? kMetadataList : kJson);
+    request.expected_body = options.expected_bytes;
+    return request;
   });
 }
 

@@ -384,8 +384,10 @@ TEST(Informer, StopsAtOnceWhileTheWatchIsSilent) {
 TEST(Informer, AsksForTheNextPageWhileItReadsThis) {
   Fixture f;
   std::promise<void> asked;
+  const std::string first = list_json("10", {object("a", 5)}, "p2");
   const auto page = [&](const ListOptions& options) -> tl::expected<ListPage, Error> {
-    if (options.continue_token.empty()) return ListPage{list_json("10", {object("a", 5)}, "p2")};
+    if (options.continue_token.empty()) return ListPage{first};
+    EXPECT_GE(options.expected_bytes, first.size()) << "pages are about as large as one another";
     asked.set_value();
     return ListPage{list_json("10", {object("b", 6)})};
   };

@@ -108,6 +108,12 @@ INSTANTIATE_TEST_SUITE_P(
              kPlainJson, kJsonPatch, "[]"}),
     [](const auto& tested) { return std::string(tested.param.name); });
 
+TEST(RequestBuilder, SaysHowLargeAPageWillBe) {
+  ListOptions options = list_options();
+  options.expected_bytes = 1234;
+  EXPECT_EQ(build_list(kPods, options)->expected_body, 1234U);
+}
+
 TEST(RequestBuilder, DeletesWithPreconditions) {
   const auto built = build_remove(kPods, {"ci", "p"}, {"u-1", "42"});
   ASSERT_TRUE(built);

@@ -198,6 +198,21 @@ TEST_F(TransportTest, LimitsTheBody) {
   EXPECT_EQ(make_pooled_transport(small)->send(get()).error().kind, Kind::TooLarge);
 }
 
+TEST_F(TransportTest, MakesRoomForWhatIsExpectedWithinTheLimit) {
+  serve([](const RecordedRequest&) { return Reply::json(200, "x"); });
+  auto request = get();
+  request.expected_body = 100'000;
+  const auto roomy = make_pooled_transport(options())->send(request);
+  ASSERT_TRUE(roomy) << roomy.error().message;
+  EXPECT_EQ(roomy->body, "x");
+  EXPECT_GE(roomy->body.capacity(), 100'000U);
+  auto small = options();
+  small.max_response = 4096;
+  const auto limited = make_pooled_transport(small)->send(request);
+  ASSERT_TRUE(limited) << limited.error().message;
+  EXPECT_LT(limited->body.capacity(), 100'000U);
+}
+
 TEST_F(TransportTest, TrustsOnlyTheGivenAuthorityAndName) {
   serve([](const RecordedRequest&) { return Reply::json(200, "x"); });
   trust(testing::make_authority("another").certificate);
