@@ -187,7 +187,7 @@ WatchInput InformerCore::list_page(const WatchAction& action) {
   if (watched && action.continue_token.empty()) open_early(info->resource_version);
   options.expected_bytes = page->body.size() + page->body.size() / 8;
   if (more) pages_.ask(options, info->continue_token, clock_.now() + options_.list_timeout);
-  for (const std::string_view item : items) cache_.stage(item);
+  cache_.stage(items);
   WatchInput input;
   input.kind = Input::PageRead;
   input.version = std::move(info->resource_version);

@@ -2,6 +2,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <exception>
 #include <utility>
 
@@ -18,6 +19,13 @@ constexpr std::size_t kManyExpected = 64;
 
 struct ObjectCache::Staged {
   ObjectMeta meta;
+  AnyValue value;
+};
+
+/// What a list changed in the store, for the handlers. No value: it is gone.
+struct ObjectCache::Made {
+  ObjectMeta meta;
+  std::optional<StoredItem> old;
   AnyValue value;
 };
 
@@ -102,37 +110,53 @@ void ObjectCache::begin_replace() {
   staged_.clear();
 }
 
-void ObjectCache::stage(std::string_view json) {
+void ObjectCache::stage(std::span<const std::string_view> page) {
+  // Few enough that a write of ours never waits long for its turn.
+  constexpr std::size_t kRun = 128;
+  while (!page.empty()) {
+    const auto run = page.first(std::min(kRun, page.size()));
+    page = page.subspan(run.size());
+    std::vector<Made> done;
+    const std::lock_guard lock(apply_mutex_);
+    for (const std::string_view json : run) {
+      if (auto made = stage_one(json)) done.push_back(std::move(*made));
+    }
+    for (const Made& made : done)
+      dispatch_put(made.meta, made.old, made.value, Origin::InitialList);
+  }
+}
+
+/// With apply_mutex_ held. Nothing where no handler has to hear of it now.
+std::optional<ObjectCache::Made> ObjectCache::stage_one(std::string_view json) {
   const auto identity = decode_identity(json);
   if (!identity || identity->meta.key.name.empty()) {
     metrics_.decode_errors.add();
     spdlog::warn("object skipped resource={} error={}", resource_,
                  identity ? "metadata.name is missing" : identity.error());
-    return;
+    return std::nullopt;
   }
   const ObjectMeta& meta = identity->meta;
-  const std::lock_guard lock(apply_mutex_);
-  if (went_early(meta)) return;
+  if (went_early(meta)) return std::nullopt;
   const auto present = store_.peek(meta);
   // Marked before it is decoded: an object that cannot be decoded is not a deleted one.
   if (present.exists) {
     store_.mark(meta.key, epoch_);
     if (present.same_uid && present.same_version) {
       store_.confirm(meta.key);
-      return;
+      return std::nullopt;
     }
   }
   auto item = decode(json, meta);
-  if (!item) return;
+  if (!item) return std::nullopt;
   if (has_synced()) {
     staged_.push_back({std::move(item->meta), std::move(item->value)});
-    return;
+    return std::nullopt;
   }
-  if (present.newer) return;
+  if (present.newer) return std::nullopt;
   std::optional<StoredItem> old;
-  if (!guarded(meta, [&] { old = store_.put(meta, item->value, false); })) return;
+  if (!guarded(meta, [&] { old = store_.put(meta, item->value, false); })) return std::nullopt;
   store_.mark(meta.key, epoch_);
-  dispatch_put(meta, old, item->value, Origin::InitialList);
+  return Made{meta, std::move(old), std::move(item->value)};
 }
 
 void ObjectCache::commit_replace(std::string_view version) {
@@ -143,12 +167,7 @@ void ObjectCache::commit_replace(std::string_view version) {
     spdlog::warn("the API server went back in time resource={} from={} to={}", resource_,
                  applied_version_, version);
   }
-  struct Done {
-    ObjectMeta meta;
-    std::optional<StoredItem> old;
-    AnyValue value;
-  };
-  std::vector<Done> done;
+  std::vector<Made> done;
   const auto gone = store_.unmarked(epoch_, back ? nullptr : &listed);
   std::vector<Staged> staged = std::exchange(staged_, {});
   // What is newer here than in the list came from a write of ours while the list was read.

@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <functional>
 #include <mutex>
+#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <tl/expected.hpp>
@@ -61,8 +63,11 @@ class ObjectCache {
 
   /// A list begins: what was staged of an unfinished one is forgotten.
   void begin_replace();
-  /// One object of the list. Before the first sync it is visible at once, later with the others.
-  void stage(std::string_view json);
+  /// Objects of the list. Before the first sync they are visible at once, later with the others.
+  /// Handlers hear of them a run at a time: who sleeps until there is work is woken once, not for
+  /// each object.
+  void stage(std::span<const std::string_view> page);
+  void stage(std::string_view json) { stage({&json, 1}); }
   /// The list is complete as of `version`: what is in neither list nor flight is gone.
   void commit_replace(std::string_view version);
   /// ADDED, MODIFIED. Also before the first list is complete, of what is newer than that list.
@@ -84,6 +89,7 @@ class ObjectCache {
 
  private:
   struct Staged;
+  struct Made;
   /// A write of our own which the cache cannot show by itself.
   struct Expected {
     std::string uid;
@@ -96,6 +102,7 @@ class ObjectCache {
   bool guarded(const ObjectMeta& meta, const std::function<void()>& step) const;
   void skipped(const ObjectMeta& meta, std::string_view why) const;
   std::optional<StoredItem> decode(std::string_view json, const ObjectMeta& meta);
+  std::optional<Made> stage_one(std::string_view json);
   void call(const AnyChangeHandler& handler, const AnyChange& change) const;
   void expect(const ObjectKey& key, Expected expected);
   void dispatch(const ObjectKey& key, std::string_view uid, AnyValue old_value, AnyValue new_value,

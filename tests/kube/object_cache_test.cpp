@@ -103,6 +103,24 @@ TEST(ObjectCache, RelistSynthesisesWhatTheWatchMissed) {
   EXPECT_EQ(f.indexed("new"), 1U);
 }
 
+TEST(ObjectCache, TellsOfAPageAfterReadingIt) {
+  Fixture f;
+  std::vector<std::size_t> sizes;
+  f.cache.add_handler([&](const AnyChange&) { sizes.push_back(f.cache.store().size()); });
+  std::vector<std::string> texts;
+  for (int i = 0; i < 300; ++i) {
+    texts.push_back(object("o" + std::to_string(i), "u" + std::to_string(i), "5", "x"));
+  }
+  f.cache.begin_replace();
+  f.cache.stage(std::vector<std::string_view>(texts.begin(), texts.end()));
+  EXPECT_EQ(f.taken().size(), 300U) << "each once, before the list is complete";
+  ASSERT_EQ(sizes.size(), 300U);
+  EXPECT_GT(sizes.front(), 100U) << "one by one";
+  EXPECT_LT(sizes.front(), 300U) << "a write of ours may have to wait so long";
+  f.cache.commit_replace("10");
+  EXPECT_TRUE(f.taken().empty());
+}
+
 TEST(ObjectCache, UnfinishedRelistChangesNothing) {
   Fixture f;
   f.list("10", {object("a", "u1", "1", "a")});
