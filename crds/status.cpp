@@ -68,12 +68,8 @@ void append_pair(std::string& out, std::string_view key, std::string_view first,
 }  // namespace
 
 bool operator==(const ResolvedToolchain& a, const ResolvedToolchain& b) {
-  const auto same_sum = [](const goenv::ToolchainSum& x, const goenv::ToolchainSum& y) {
-    return x.os == y.os && x.arch == y.arch && x.sum == y.sum;
-  };
   return a.requested == b.requested && a.version == b.version &&
-         a.resolve_token == b.resolve_token &&
-         std::equal(a.sums.begin(), a.sums.end(), b.sums.begin(), b.sums.end(), same_sum);
+         a.resolve_token == b.resolve_token && a.sums == b.sums;
 }
 
 const Condition* Status::find(std::string_view type) const {

@@ -33,6 +33,7 @@ struct ToolchainSum {
   std::string os;
   std::string arch;
   std::string sum;
+  friend auto operator<=>(const ToolchainSum&, const ToolchainSum&) = default;
 };
 
 struct Toolchain {

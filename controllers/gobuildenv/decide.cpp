@@ -216,6 +216,7 @@ class Decider {
       unresolved(*facts_.answer);
       return false;
     }
+    if (resolved.version != version) resolved.sums.clear();
     resolved.requested = requested;
     resolved.version = version;
     resolved.resolve_token = facts_.resolve;

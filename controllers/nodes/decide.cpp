@@ -45,6 +45,7 @@ void set_nodes(crds::Status& status, const NodeFacts& nodes, bool mounted, std::
   const bool any = mounted && !status.toolchain.version.empty() && nodes.agents > 0;
   status.nodes_ready = any ? nodes.ready : 0;
   status.nodes_desired = any ? nodes.desired : 0;
+  status.toolchain.sums = any ? nodes.verified : std::vector<goenv::ToolchainSum>{};
   if (!any) {
     clear_condition(status, kToolchainReady);
     return;
@@ -56,8 +57,8 @@ void set_nodes(crds::Status& status, const NodeFacts& nodes, bool mounted, std::
 }
 
 NodesTold told_of_nodes(const crds::Status& status, bool mounted, std::vector<std::string> sums) {
-  NodesTold out{status.toolchain.version, std::move(sums),      mounted,
-                status.nodes_ready,       status.nodes_desired, std::nullopt};
+  NodesTold out{status.toolchain.version, std::move(sums),       mounted,     status.nodes_ready,
+                status.nodes_desired,     status.toolchain.sums, std::nullopt};
   if (const crds::Condition* condition = status.find(kToolchainReady)) {
     out.condition.emplace(condition->status, condition->reason);
   }

@@ -15,9 +15,9 @@ namespace gobuildenv::controllers {
 /// On a GoBuildEnv whose toolchain nodes mount: whether it is in the store of every node.
 inline constexpr std::string_view kToolchainReady = "ToolchainReady";
 
-/// What a status says of nodes: `nodes`, and the condition ToolchainReady. Both are absent under
-/// `delivery: Download`, where pods fetch for themselves, and where no node has an agent.
-/// `mounted`: delivery is Volume. `now`: seconds since 1970, of a transition. Pure.
+/// What a status says of nodes: `nodes`, `toolchain.sums` and the condition ToolchainReady. All are
+/// absent under `delivery: Download`, where pods fetch for themselves, and where no node has an
+/// agent. `mounted`: delivery is Volume. `now`: seconds since 1970, of a transition. Pure.
 void set_nodes(crds::Status& status, const NodeFacts& nodes, bool mounted, std::int64_t generation,
                std::int64_t now);
 
@@ -29,6 +29,7 @@ struct NodesTold {
   bool mounted = true;            ///< spec.toolchain.delivery is Volume
   std::int32_t ready = 0;
   std::int32_t desired = 0;
+  std::vector<goenv::ToolchainSum> verified;  ///< status.toolchain.sums
   /// Of ToolchainReady: status and reason.
   std::optional<std::pair<crds::ConditionStatus, std::string>> condition;
 

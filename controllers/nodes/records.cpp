@@ -7,6 +7,7 @@
 
 #include "controllers/shared_pool.hpp"
 #include "goenv/names.hpp"
+#include "goenv/patterns.hpp"
 #include "kube/object_meta.hpp"
 
 namespace gobuildenv::controllers {
@@ -42,6 +43,22 @@ bool is_reason(std::string_view text) {
                      [](char c) { return is_word(c) || c == ',' || c == ':'; });
 }
 
+/// GOOS or GOARCH, within what a GoNodeCache may hold.
+bool is_platform_word(std::string_view text) {
+  return !text.empty() && text.size() <= 16 && std::all_of(text.begin(), text.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+  });
+}
+
+/// What a ready toolchain was verified with; what is no checksum is not taken over.
+goenv::ToolchainSum verified_with(const dom::element& toolchain) {
+  const std::string_view os = text(toolchain, "os");
+  const std::string_view arch = text(toolchain, "arch");
+  const std::string_view sum = text(toolchain, "sum");
+  if (!is_platform_word(os) || !is_platform_word(arch) || goenv::check_h1(sum)) return {};
+  return {std::string(os), std::string(arch), std::string(sum)};
+}
+
 void add_marks(const dom::element& toolchain, ToolchainMarks& out) {
   const std::string_view state = text(toolchain, "state");
   const std::string_view version = text(toolchain, "version");
@@ -51,8 +68,9 @@ void add_marks(const dom::element& toolchain, ToolchainMarks& out) {
   const bool ready = state == "Ready";
   const std::string_view told = text(toolchain, "reason");
   const std::string reason(ready || !is_reason(told) ? std::string_view() : told);
-  if (!is_private) out.push_back({mark_key(version), ready, reason});
-  if (!sum.empty()) out.push_back({mark_key(version, sum), ready, reason});
+  const goenv::ToolchainSum verified = ready ? verified_with(toolchain) : goenv::ToolchainSum{};
+  if (!is_private) out.push_back({mark_key(version), ready, reason, verified});
+  if (!sum.empty()) out.push_back({mark_key(version, sum), ready, reason, verified});
 }
 
 }  // namespace
@@ -78,7 +96,8 @@ tl::expected<kube::Decoded<NodeRecord>, std::string> decode_node(std::string_vie
   }
   // One mark a key: what is ready somewhere is ready.
   std::sort(marks.begin(), marks.end(), [](const ToolchainMark& a, const ToolchainMark& b) {
-    return a.key != b.key ? a.key < b.key : a.ready && !b.ready;
+    if (a.key != b.key) return a.key < b.key;
+    return a.ready != b.ready ? a.ready : a.verified < b.verified;
   });
   marks.erase(std::unique(marks.begin(), marks.end(),
                           [](const auto& a, const auto& b) { return a.key == b.key; }),

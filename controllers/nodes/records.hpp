@@ -6,6 +6,7 @@
 #include <tl/expected.hpp>
 #include <vector>
 
+#include "goenv/spec.hpp"
 #include "kube/client.hpp"
 #include "kube/decoded.hpp"
 
@@ -20,6 +21,8 @@ struct ToolchainMark {
   std::string key;
   bool ready = false;
   std::string reason;  ///< of a failure; empty when ready
+  /// What a ready one was verified with; without a sum where the node does not say one.
+  goenv::ToolchainSum verified;
   friend auto operator<=>(const ToolchainMark&, const ToolchainMark&) = default;
 };
 

@@ -20,6 +20,9 @@ struct NodeFacts {
   std::int32_t failed = 0;   ///< nodes whose last try to fetch it failed
   std::string reason;        ///< the most frequent one
   bool pinned = false;       ///< by sums: fetched on a node when its first pod asks
+  /// What nodes that hold it verified it with, one a platform, in order. Where nodes contradict
+  /// each other it is what most of them say, so that a few cannot make it change to and fro.
+  std::vector<goenv::ToolchainSum> verified;
 };
 
 /// Counts nodes by what they hold, kept by each change instead of counted anew. Thread-safe.
@@ -38,11 +41,16 @@ class NodeTally {
  private:
   struct Count {
     std::int32_t ready = 0;
-    std::map<std::string, std::int32_t> failed;  ///< by reason
+    std::map<std::string, std::int32_t> failed;            ///< by reason
+    std::map<goenv::ToolchainSum, std::int32_t> verified;  ///< of the ready ones
+  };
+  /// Of several counts.
+  struct Total {
+    std::map<std::string, std::int32_t> reasons;
+    std::map<goenv::ToolchainSum, std::int32_t> verified;
   };
   void add(const NodeRecord& node, std::int32_t by);
-  void sum_up(const std::string& key, NodeFacts& out,
-              std::map<std::string, std::int32_t>& reasons) const;
+  void sum_up(const std::string& key, NodeFacts& out, Total& total) const;
 
   mutable std::mutex mutex_;
   std::int32_t nodes_ = 0;

@@ -1,6 +1,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <array>
 #include <nlohmann/json.hpp>
 
 #include "controllers/gobuildenv/decide.hpp"
@@ -112,6 +113,69 @@ TEST_F(TallyTest, PinnedToolchainsAreDesiredWhereAPodAsked) {
   EXPECT_EQ(tally.count("1.22.3", {}).ready, 1) << "a private one is nobody else's";
 }
 
+const std::string kOne = "h1:" + std::string(43, 'A') + "=";
+const std::string kOther = "h1:" + std::string(43, 'B') + "=";
+
+Json ready_on(const std::string& os, const std::string& arch, const std::string& sum,
+              const std::string& key = "h1-x") {
+  return {{"version", "1.22.3"}, {"os", os},         {"arch", arch},
+          {"key", key},          {"state", "Ready"}, {"sum", sum}};
+}
+
+using Sums = std::vector<goenv::ToolchainSum>;
+
+TEST_F(TallyTest, SaysWithWhatNodesVerified) {
+  const auto arm = node({ready_on("linux", "arm64", kOther)});
+  change(nullptr, arm);
+  change(nullptr, node({ready_on("linux", "amd64", kOne)}));
+  change(nullptr, node({toolchain("1.22.3", "Failed", "", "NotFound")}));
+  EXPECT_EQ(tally.count("1.22.3", {}).verified,
+            (Sums{{"linux", "amd64", kOne}, {"linux", "arm64", kOther}}));
+  EXPECT_EQ(tally.count("1.22.4", {}).verified, Sums());
+  EXPECT_TRUE(change(arm, node({})));
+  EXPECT_EQ(tally.count("1.22.3", {}).verified, (Sums{{"linux", "amd64", kOne}}));
+}
+
+TEST_F(TallyTest, AnotherSumOfAFewNodesChangesNothing) {
+  for (int i = 0; i < 2; ++i) change(nullptr, node({ready_on("linux", "amd64", kOther)}));
+  const auto liar = node({ready_on("linux", "amd64", kOne)});
+  change(nullptr, liar);
+  EXPECT_EQ(tally.count("1.22.3", {}).verified, (Sums{{"linux", "amd64", kOther}}));
+  change(nullptr, liar);
+  EXPECT_EQ(tally.count("1.22.3", {}).verified, (Sums{{"linux", "amd64", kOne}}))
+      << "of equally many the first";
+}
+
+TEST_F(TallyTest, WhatIsNoChecksumOfAPlatformIsNotTakenOver) {
+  for (const auto& [os, arch, sum] :
+       std::vector<std::array<std::string, 3>>{{"linux", "amd64", "h1:short="},
+                                               {"linux", "amd64", ""},
+                                               {"", "amd64", kOne},
+                                               {"linux", "AMD64", kOne},
+                                               {"linux", std::string(17, 'a'), kOne}}) {
+    change(nullptr, node({ready_on(os, arch, sum)}));
+  }
+  const NodeFacts facts = tally.count("1.22.3", {});
+  EXPECT_EQ(facts.ready, 5);
+  EXPECT_EQ(facts.verified, Sums());
+}
+
+TEST_F(TallyTest, NoMoreSumsThanAStatusHasRoomFor) {
+  for (int i = 0; i < 70; ++i) {
+    change(nullptr, node({ready_on("linux", "a" + std::to_string(100 + i), kOne)}));
+  }
+  const Sums sums = tally.count("1.22.3", {}).verified;
+  ASSERT_EQ(sums.size(), 64U);
+  EXPECT_EQ(sums.back().arch, "a163");
+}
+
+TEST_F(TallyTest, PinnedToolchainsAreVerifiedWithTheirSum) {
+  change(nullptr, node({ready_on("linux", "amd64", kOne, "ns-uid-h1-A")}));
+  change(nullptr, node({ready_on("linux", "amd64", kOther, "h1-B")}));
+  EXPECT_EQ(tally.count("1.22.3", {kOne}).verified, (Sums{{"linux", "amd64", kOne}}));
+  EXPECT_EQ(tally.count("1.22.3", {}).verified, (Sums{{"linux", "amd64", kOther}}));
+}
+
 crds::Status status_of(const std::string& version) {
   crds::Status out;
   out.toolchain.version = version;
@@ -188,8 +252,14 @@ TEST(DecideNodes, AreWrittenWithOtherNewsOrWhenTheirTurnHasCome) {
   EXPECT_EQ(facts.status.nodes_ready, 3) << "along with the pods";
   EXPECT_EQ(facts.status.find(kToolchainReady)->status, crds::ConditionStatus::True);
 
-  facts.nodes = nullptr;
+  nodes.verified = {{"linux", "amd64", kOne}};
+  EXPECT_TRUE(decide(facts, options()).quiet()) << "its turn has not come";
   facts.nodes_due = true;
+  step(facts);
+  EXPECT_EQ(facts.status.toolchain.sums, nodes.verified);
+  EXPECT_TRUE(decide(facts, options()).quiet());
+
+  facts.nodes = nullptr;
   EXPECT_TRUE(decide(facts, options()).quiet()) << "not known yet is no news";
 
   facts.nodes = [&](const std::string&) { return nodes; };
@@ -197,6 +267,26 @@ TEST(DecideNodes, AreWrittenWithOtherNewsOrWhenTheirTurnHasCome) {
   step(facts);
   EXPECT_EQ(facts.status.find(kToolchainReady), nullptr);
   EXPECT_EQ(facts.status.nodes_desired, 0);
+  EXPECT_EQ(facts.status.toolchain.sums, Sums());
+}
+
+TEST(DecideNodes, SumsOfAnotherVersionAreNotKept) {
+  EnvironmentFacts facts = new_environment(spec_of("1.22.3"));
+  facts.nodes = [](const std::string&) {
+    return NodeFacts{1, 1, 1, 0, "", false, {{"linux", "amd64", kOne}}};
+  };
+  step(facts);
+  ASSERT_EQ(facts.status.toolchain.sums.size(), 1U);
+  facts.nodes = nullptr;  // a leader that has not listed nodes yet
+  facts.generation = 2;
+  facts.spec = spec_of("1.22.3");
+  step(facts);
+  EXPECT_EQ(facts.status.toolchain.sums.size(), 1U);
+  facts.generation = 3;
+  facts.spec = spec_of("1.23.1");
+  step(facts);
+  EXPECT_EQ(facts.status.toolchain.version, "1.23.1");
+  EXPECT_EQ(facts.status.toolchain.sums, Sums());
 }
 
 TEST(DecideNodes, AreCountedForTheVersionThatIsServedFromNowOn) {
