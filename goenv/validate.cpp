@@ -154,12 +154,20 @@ void check_flags(Checker& c, const Spec& spec, const std::optional<GoVersion>& v
   });
   if (spec.workspace.go_work.mode == GoWorkMode::Path) {
     const auto mod_file = flag_value(spec.flags, "modfile");
-    // Without modules go takes -mod=mod, and knows no workspace.
+    // Without modules go takes any -mod, and knows no workspace.
     const auto modules = spec.variables.find("GO111MODULE");
-    const bool mod = flag_value(spec.flags, "mod") == "mod" &&
-                     (modules == spec.variables.end() || modules->second != "off");
-    if (mod || !mod_file.empty()) {
-      c.add("spec.flags", mod ? "-mod=mod" : fmt::format("-modfile={}", mod_file),
+    const bool with_modules = modules == spec.variables.end() || modules->second != "off";
+    const auto mod = flag_value(spec.flags, "mod");
+    if (with_modules && mod == "vendor" && version && *version < kFirstVendoredWorkspaceGo &&
+        spec.toolchain.switching == Switching::Pinned) {
+      c.add(
+          "spec.flags", "-mod=vendor",
+          "ends every go command before 1.22 in a workspace, which workspace.goWork.mode Path asks "
+          "for: use Go 1.22 or later, another mode, or leave the flag out");
+    }
+    const bool edits = with_modules && mod == "mod";
+    if (edits || !mod_file.empty()) {
+      c.add("spec.flags", edits ? "-mod=mod" : fmt::format("-modfile={}", mod_file),
             "ends every go command in a workspace, which workspace.goWork.mode Path asks for: use "
             "another mode, or leave the flag out");
     }

@@ -37,6 +37,8 @@ struct GoVersion {
 inline constexpr GoVersion kMinimumGo{1, 18, -1, GoVersion::Pre::None, 0};
 /// The oldest Go that understands GOTOOLCHAIN, `toolchain` lines and patch numbers in go.mod.
 inline constexpr GoVersion kFirstSwitchingGo{1, 21, -1, GoVersion::Pre::None, 0};
+/// The oldest Go that takes -mod=vendor with a go.work.
+inline constexpr GoVersion kFirstVendoredWorkspaceGo{1, 22, -1, GoVersion::Pre::None, 0};
 
 /// Reads "1.22.3", "1.22", "1.21rc2", "1.20beta1". Error: a sentence saying what is wrong with
 /// `text` ("go1.22" must be written without "go", …).

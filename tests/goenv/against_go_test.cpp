@@ -189,6 +189,11 @@ TEST_F(AgainstGo, ValuesOfFlagsThatStopGo) {
     EXPECT_EQ(run("list", flag, "off").status, 0) << flag;
     EXPECT_NE(run("list", flag, folder + "/go.work").status, 0) << flag;
   }
+  const bool knows = version_ >= GoVersion{1, 22};
+  const auto vendored = run("list", "-mod=vendor", folder + "/go.work");
+  EXPECT_EQ(vendored.output.find("set to readonly when in workspace") >= vendored.output.size(),
+            knows)
+      << vendored.output;
   std::filesystem::remove_all(folder);
 }
 

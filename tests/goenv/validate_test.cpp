@@ -152,6 +152,12 @@ TEST(Validate, NamesFieldAndFix) {
          s.flags = {"-modfile=tools.mod"};
        },
        "spec.flags", "goWork.mode Path"},
+      {[](Spec& s) {
+         s.workspace.go_work = {GoWorkMode::Path, "/src/go.work"};
+         s.toolchain.version = "1.21";
+         s.flags = {"-mod=vendor"};
+       },
+       "spec.flags", "use Go 1.22 or later"},
       {[](Spec& s) { s.conda.prefix = "/etc/gobuildenv"; }, "spec.conda.prefix",
        "mounted over the image"},
       {[](Spec& s) { s.conda.prefix = "/proc/1/root"; }, "spec.conda.prefix", "is in /proc"},
@@ -264,6 +270,18 @@ TEST(Validate, ModFlagIsFineInAWorkspaceWithoutModules) {
   spec.variables = {{"GO111MODULE", "off"}};
   spec.flags = {"-mod=mod"};
   EXPECT_TRUE(validate(spec).empty());
+}
+
+TEST(Validate, VendoredWorkspacesAreFineWhereGoMayKnowThem) {
+  Spec spec = good();
+  spec.workspace.go_work = {GoWorkMode::Path, "/src/go.work"};
+  spec.flags = {"-mod=vendor"};
+  spec.toolchain.version = "1.22.0";
+  EXPECT_TRUE(validate(spec).empty());
+  spec.toolchain.version = "1.21.6";
+  EXPECT_FALSE(validate(spec).empty());
+  spec.toolchain.switching = Switching::AllowNewer;
+  EXPECT_TRUE(validate(spec).empty()) << "the project may ask for a newer one";
 }
 
 TEST(Validate, ValuesAreShownShortAndClean) {
