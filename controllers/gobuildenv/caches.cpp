@@ -68,6 +68,14 @@ std::vector<std::shared_ptr<const PodRecord>> pods_of(const Caches& caches,
   return out;
 }
 
+bool waits_in_vain(const Caches& caches, const std::string& ns, const PodRecord& pod) {
+  if (!pod.pending || !pod.revision || pod.environment->empty()) return false;
+  const auto environment = caches.environments.get({ns, *pod.environment});
+  if (!environment) return true;
+  if (environment->current.empty() || environment->current == *pod.revision) return false;
+  return !caches.config_maps.get({ns, goenv::config_map_name(*pod.environment, *pod.revision)});
+}
+
 std::optional<kube::Decoded<PodRecord>> find_pod(const Caches& caches, const kube::ObjectKey& pod) {
   auto found = caches.pods.find(pod);
   return found ? std::move(found) : caches.chosen_pods.find(pod);

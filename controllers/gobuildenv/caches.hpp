@@ -38,6 +38,11 @@ std::vector<std::shared_ptr<const PodRecord>> pods_of(const Caches& caches,
 /// From whichever cache has it; no pod has the labels of both.
 std::optional<kube::Decoded<PodRecord>> find_pod(const Caches& caches, const kube::ObjectKey& pod);
 
+/// Whether a pod has not started and never will: the files of the revision it got are gone, and
+/// will not come back. Those of the current revision do, and what an environment serves that has
+/// just been made is not known yet. All caches have synced.
+bool waits_in_vain(const Caches& caches, const std::string& ns, const PodRecord& pod);
+
 /// The ConfigMaps in the cache that belong to an environment by label and name, ordered by name.
 std::vector<kube::Decoded<ConfigMapRecord>> config_maps_of(
     const kube::Informer<ConfigMapRecord>& config_maps, const kube::ObjectKey& environment);

@@ -15,7 +15,10 @@ using kube::Origin;
 
 /// Pods come and go in crowds; their environment's counts are looked at once for all of them.
 constexpr std::chrono::seconds kPodsSettle{1};
-/// Key in the queue of missed pods: look for those whose environment is gone. No pod has it.
+/// Until every watch has shown what belongs together: a pod's revision may be newer than what is
+/// known of ConfigMaps, or come back at once.
+constexpr std::chrono::seconds kWatchesSettle{2};
+/// Key in the queue of missed pods: look for those whose revision is gone. No pod has it.
 const kube::ObjectKey kStranded{};
 
 }  // namespace
@@ -41,9 +44,8 @@ void ChangeRouter::begin_pods() {
   for (const auto* informer : {&parts_.informers.pods, &parts_.informers.chosen_pods}) {
     for (const auto& item : informer->items()) {
       const bool missing = !item.value->finished && !item.value->revision;
-      if (missing || in_vain_for(item.meta.key, *item.value)) {
-        parts_.missed_pods.add(item.meta.key, kube::Priority::Low);
-      }
+      if (missing) parts_.missed_pods.add(item.meta.key, kube::Priority::Low);
+      look_if_in_vain(item.meta.key, *item.value, kube::Priority::Low);
     }
   }
 }
@@ -55,7 +57,12 @@ kube::ReconcileResult ChangeRouter::reconcile_missed(const kube::ObjectKey& key)
 }
 
 void ChangeRouter::on_environment(const Change<EnvironmentRecord>& change) {
-  if (change.origin == Origin::OwnWrite || !begun()) return;
+  if (!begun()) return;
+  const bool serves_another =
+      change.new_value &&
+      (!change.old_value || change.old_value->current != change.new_value->current);
+  if (serves_another) look_for_stranded(change.key);
+  if (change.origin == Origin::OwnWrite) return;
   parts_.environments.add(change.key, change.priority());
   const bool going = !change.new_value || change.new_value->deleting;
   const bool was_going = !change.old_value || change.old_value->deleting;
@@ -77,17 +84,37 @@ void ChangeRouter::on_deletion(const Change<EnvironmentRecord>& change, bool new
                 "for its files in vain"});
   }
   if (change.new_value) return;
-  parts_.missed.environment_gone(change.key);
+  parts_.missed.revisions_gone(change.key);
   parts_.missed_pods.add(kStranded);
 }
 
-/// The pod has not started, and the environment whose files it mounts is gone.
-bool ChangeRouter::in_vain_for(const kube::ObjectKey& key, const PodRecord& pod) const {
-  return pod.pending && pod.revision && !pod.environment->empty() &&
-         !parts_.informers.environments.get({key.ns, *pod.environment});
+/// Some of its revisions may be gone, with pods that wait for them.
+void ChangeRouter::look_for_stranded(const kube::ObjectKey& environment) {
+  if (!pods_begun_.load(std::memory_order_acquire)) return;
+  const Caches caches = parts_.informers.caches();
+  const auto pods = pods_of(caches, environment);
+  if (std::none_of(pods.begin(), pods.end(),
+                   [&](const auto& pod) { return waits_in_vain(caches, environment.ns, *pod); })) {
+    return;
+  }
+  parts_.missed.revisions_gone(environment);
+  parts_.missed_pods.add_after(kStranded, kWatchesSettle);
+}
+
+void ChangeRouter::look_if_in_vain(const kube::ObjectKey& key, const PodRecord& pod,
+                                   kube::Priority priority) {
+  if (!waits_in_vain(parts_.informers.caches(), key.ns, pod)) return;
+  const bool deleted = !parts_.informers.environments.get({key.ns, *pod.environment});
+  parts_.missed_pods.add_after(key, deleted ? kube::Clock::Duration::zero() : kWatchesSettle,
+                               priority);
 }
 
 void ChangeRouter::on_config_map(const Change<ConfigMapRecord>& change) {
+  if (!change.new_value && begun() && !change.old_value->is_export) {
+    for (std::string& name : environments_of(change.key, *change.old_value)) {
+      look_for_stranded({change.key.ns, std::move(name)});
+    }
+  }
   // Of what was there at the start the environments are looked at anyway.
   if (change.origin == Origin::OwnWrite || change.origin == Origin::InitialList ||
       change.origin == Origin::Resync || !begun()) {
@@ -104,9 +131,9 @@ void ChangeRouter::on_config_map(const Change<ConfigMapRecord>& change) {
 void ChangeRouter::on_pod(const Change<PodRecord>& change) {
   const bool newly_missed = parts_.missed.observe(change);
   if (pods_begun_.load(std::memory_order_acquire)) {
-    // Admitted just before its environment was deleted.
-    const bool in_vain = !change.old_value && in_vain_for(change.key, *change.new_value);
-    if (newly_missed || in_vain) parts_.missed_pods.add(change.key, change.priority());
+    if (newly_missed) parts_.missed_pods.add(change.key, change.priority());
+    // Admitted just before its environment or revision was deleted.
+    if (!change.old_value) look_if_in_vain(change.key, *change.new_value, change.priority());
   }
   if (!begun()) return;
   if (change.origin == Origin::Resync) return;

@@ -43,7 +43,8 @@ class ChangeRouter {
   void on_config_map(const kube::Change<ConfigMapRecord>& change);
   void on_pod(const kube::Change<PodRecord>& change);
   void on_namespace(const kube::Change<NamespaceRecord>& change);
-  [[nodiscard]] bool in_vain_for(const kube::ObjectKey& key, const PodRecord& pod) const;
+  void look_for_stranded(const kube::ObjectKey& environment);
+  void look_if_in_vain(const kube::ObjectKey& key, const PodRecord& pod, kube::Priority priority);
 
   Parts parts_;
   std::atomic<bool> begun_{false};

@@ -8,7 +8,14 @@ std::optional<EventNote> decide_missed(const MissedFacts& facts) {
   if (facts.finished) return std::nullopt;
   if (!facts.revision.empty()) {
     // A pod that runs has its files mounted and goes on without the environment.
-    if (facts.environment_exists || !facts.pending) return std::nullopt;
+    if (!facts.in_vain) return std::nullopt;
+    if (facts.environment_exists) {
+      return EventNote{
+          true, "RevisionDeleted",
+          fmt::format("revision {} of GoBuildEnv {} was deleted before this pod started; "
+                      "the pod waits for it in vain: create the pod anew",
+                      facts.revision, facts.environment)};
+    }
     return EventNote{
         true, "EnvironmentDeleted",
         fmt::format("GoBuildEnv {} was deleted before this pod started; the pod waits for revision "

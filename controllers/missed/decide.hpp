@@ -15,7 +15,7 @@ struct MissedFacts {
   std::string environment;          ///< asked for, by label
   std::string revision;             ///< got; empty: none
   bool answered = false;            ///< admission saw the pod and recorded why it changed nothing
-  bool pending = false;             ///< its volumes may not be mounted yet
+  bool in_vain = false;             ///< waits_in_vain()
   bool finished = false;            ///< nothing matters any more
   bool injection_disabled = false;  ///< its namespace is left alone on purpose
   bool environment_exists = false;

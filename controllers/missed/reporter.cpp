@@ -91,7 +91,7 @@ kube::ReconcileResult MissedPods::reconcile(const kube::ObjectKey& key) {
   facts.environment = *asking.environment;
   if (asking.revision) facts.revision = *asking.revision;
   facts.answered = asking.answered;
-  facts.pending = asking.pending;
+  facts.in_vain = waits_in_vain(caches_, key.ns, asking);
   facts.finished = asking.finished;
   facts.injection_disabled = options_.injection_disabled && options_.injection_disabled(key.ns);
   const auto environment = caches_.environments.get({key.ns, facts.environment});
@@ -115,7 +115,7 @@ kube::ReconcileResult MissedPods::reconcile(const kube::ObjectKey& key) {
   return kube::ReconcileResult::done();
 }
 
-void MissedPods::environment_gone(const kube::ObjectKey& environment) {
+void MissedPods::revisions_gone(const kube::ObjectKey& environment) {
   const std::scoped_lock lock(mutex_);
   gone_.insert(environment);
 }
@@ -130,8 +130,8 @@ std::vector<kube::ObjectKey> MissedPods::stranded() {
   if (gone.empty()) return out;
   for (const auto* pods : {&caches_.pods, &caches_.chosen_pods}) {
     for (auto& pod : pods->items()) {
-      if (pod.value->pending && pod.value->revision &&
-          gone.contains({pod.meta.key.ns, *pod.value->environment})) {
+      if (gone.contains({pod.meta.key.ns, *pod.value->environment}) &&
+          waits_in_vain(caches_, pod.meta.key.ns, *pod.value)) {
         out.push_back(std::move(pod.meta.key));
       }
     }

@@ -45,10 +45,10 @@ class MissedPods {
 
   kube::ReconcileResult reconcile(const kube::ObjectKey& key);
 
-  /// That environment is deleted; its pods are looked for by stranded().
-  void environment_gone(const kube::ObjectKey& environment);
-  /// Pods that wait for the files of an environment which is gone since the last call: to be looked
-  /// at by reconcile(). One pass over all pods, however many environments went with a namespace.
+  /// That environment is deleted, or revisions of it are; its pods are looked for by stranded().
+  void revisions_gone(const kube::ObjectKey& environment);
+  /// Pods that wait in vain for what is gone since the last call: to be looked at by reconcile().
+  /// One pass over all pods, however many environments went with a namespace.
   [[nodiscard]] std::vector<kube::ObjectKey> stranded();
 
  private:

@@ -22,7 +22,7 @@ struct NodeFacts {
   bool pinned = false;       ///< by sums: fetched on a node when its first pod asks
   /// What nodes that hold it verified it with, one a platform, in order. Where nodes contradict
   /// each other it is what most of them say, so that a few cannot make it change to and fro.
-  std::vector<goenv::ToolchainSum> verified;
+  std::vector<goenv::ToolchainSum> verified = {};
 };
 
 /// Counts nodes by what they hold, kept by each change instead of counted anew. Thread-safe.

@@ -187,6 +187,55 @@ TEST_F(ManagerTest, PodsStrandedWhileNobodyLookedAreToldAtTheStart) {
   EXPECT_EQ(events(), std::vector<std::string>{"EnvironmentDeleted waits " + uid("pods", "waits")});
 }
 
+TEST_F(ManagerTest, ADeletedRevisionIsToldToThoseWhoWaitForIt) {
+  const auto passing = [this](const std::function<bool()>& holds) {
+    return eventually([&] {
+      clock_.advance(std::chrono::milliseconds(250));
+      return holds();
+    });
+  };
+  create_environment("app");
+  create_environment("other");
+  start();
+  ASSERT_TRUE(eventually([&] { return is_ready("app") && is_ready("other"); }));
+  world_.create("configmaps",
+                {{"metadata",
+                  {{"name", "app-0123456789"},
+                   {"namespace", "ns"},
+                   {"labels",
+                    {{std::string(goenv::kEnvLabel), "app"},
+                     {std::string("app.kubernetes.io/managed-by"), std::string("gobuildenv")}}}}}});
+  create_pod("waits");
+  create_pod("runs", "Running");
+  ASSERT_TRUE(passing([&] { return status("app").value("/pods/injected"_json_pointer, 0) == 2; }));
+  EXPECT_EQ(events(), std::vector<std::string>{});
+  world_.remove("configmaps", "app-0123456789");
+  EXPECT_TRUE(passing([&] { return !events().empty(); }));
+  EXPECT_EQ(events(), std::vector<std::string>{"RevisionDeleted waits " + uid("pods", "waits")});
+
+  // Admission had answered for this one just before.
+  create_pod("late");
+  EXPECT_TRUE(passing([&] { return events().size() >= 2; }));
+  EXPECT_EQ(events()[0], "RevisionDeleted late " + uid("pods", "late"));
+}
+
+TEST_F(ManagerTest, AnEnvironmentMadeAgainIsToldToThoseItStrands) {
+  create_environment("app");
+  start();
+  ASSERT_TRUE(eventually([&] { return is_ready("app"); }));
+  const std::string former = status("app")["revisions"]["current"];
+  world_.remove("gobuildenvs", "app");
+  create_environment("app", "1.21.6");
+  ASSERT_TRUE(eventually([&] { return is_ready("app"); }));
+  ASSERT_NE(status("app")["revisions"]["current"], former);
+  create_pod("waits");
+  EXPECT_TRUE(eventually([&] {
+    clock_.advance(std::chrono::milliseconds(250));
+    return !events().empty();
+  }));
+  EXPECT_EQ(events(), std::vector<std::string>{"RevisionDeleted waits " + uid("pods", "waits")});
+}
+
 TEST_F(ManagerTest, CountsNodesAndIsQuietAboutThemAfterARestart) {
   const auto write_count = [this] {
     std::size_t out = 0;

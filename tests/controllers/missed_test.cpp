@@ -19,13 +19,11 @@ TEST(Missed, TellsWhatHappened) {
   MissedFacts missed;
   missed.ns = "ns";
   missed.environment = "app";
-  missed.pending = true;
   missed.environment_exists = true;
   missed.environment_served = true;
   const auto got = [](MissedFacts& facts) { facts.revision = "0123456789"; };
   const std::vector<MissedCase> cases{
       {"missed", [](MissedFacts&) {}, "EnvironmentMissed"},
-      {"already running", [](MissedFacts& f) { f.pending = false; }, "EnvironmentMissed"},
       {"no environment",
        [](MissedFacts& f) { f.environment_exists = f.environment_served = false; },
        "EnvironmentNotFound"},
@@ -39,14 +37,21 @@ TEST(Missed, TellsWhatHappened) {
        [&](MissedFacts& f) {
          got(f);
          f.environment_exists = false;
+         f.in_vain = true;
          f.old_news = true;
        },
        "EnvironmentDeleted"},
+      {"got it and the revision is gone",
+       [&](MissedFacts& f) {
+         got(f);
+         f.in_vain = true;
+         f.old_news = true;
+       },
+       "RevisionDeleted"},
       {"runs on without the environment",
        [&](MissedFacts& f) {
          got(f);
          f.environment_exists = false;
-         f.pending = false;
        },
        ""},
   };

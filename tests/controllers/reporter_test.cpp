@@ -198,7 +198,7 @@ TEST_F(Reporter, FindsThePodsThatADeletedEnvironmentStrands) {
   show(pods_, running);
   show(pods_, injected("elsewhere", "ns2"));
   EXPECT_TRUE(missed_.stranded().empty());
-  missed_.environment_gone({"ns", "app"});
+  missed_.revisions_gone({"ns", "app"});
   auto stranded = missed_.stranded();
   std::sort(stranded.begin(), stranded.end());
   EXPECT_EQ(stranded, (std::vector<kube::ObjectKey>{{"ns", "chosen"}, {"ns", "waits"}}));
@@ -208,6 +208,35 @@ TEST_F(Reporter, FindsThePodsThatADeletedEnvironmentStrands) {
   EXPECT_EQ(events_.events[0].reason, "EnvironmentDeleted");
   EXPECT_EQ(events_.events[0].key.name, "chosen");
   EXPECT_EQ(events_.events[1].key.name, "waits");
+}
+
+TEST_F(Reporter, FindsThePodsThatADeletedRevisionStrands) {
+  const auto environment = [&](const std::string& current) {
+    json object{{"metadata", {{"name", "app"}, {"namespace", "ns"}}}, {"spec", json::object()}};
+    if (!current.empty()) object["status"] = {{"revisions", {{"current", current}}}};
+    environments_.observe_write(client_.put("gobuildenvs", std::move(object)));
+  };
+  const auto stranded = [&] {
+    missed_.revisions_gone({"ns", "app"});
+    return missed_.stranded().size();
+  };
+  show(pods_, injected("waits"));
+  environment("");
+  EXPECT_EQ(stranded(), 0U) << "what it will serve is not known yet";
+  environment("0123456789");
+  EXPECT_EQ(stranded(), 0U) << "the current revision is made again";
+  environment("aaaaaaaaaa");
+  EXPECT_EQ(stranded(), 1U);
+  EXPECT_EQ(reconcile("waits"), ResultKind::Done);
+  ASSERT_EQ(events_.events.size(), 1U);
+  EXPECT_EQ(events_.events[0].reason, "RevisionDeleted");
+
+  config_maps_.observe_write(
+      client_.put("configmaps", {{"metadata", {{"name", "app-0123456789"}, {"namespace", "ns"}}}}));
+  EXPECT_EQ(stranded(), 0U) << "it is there";
+  show(pods_, injected("starts"));
+  EXPECT_EQ(reconcile("starts"), ResultKind::Done);
+  EXPECT_EQ(events_.events.size(), 1U);
 }
 
 }  // namespace
