@@ -78,6 +78,8 @@ class NodeCache(harness.Case):
         self.assertEqual((owner["kind"], owner["uid"]), ("Node", node["metadata"]["uid"]))
         (toolchain,) = found["status"]["toolchains"]
         self.assertTrue(toolchain["sum"].startswith("h1:"), toolchain)
+        self.assertEqual(status["toolchain"]["sums"],
+                         [{key: toolchain[key] for key in ("os", "arch", "sum")}])
         self.assertEqual(condition(found, "ToolchainsReady")["status"], "True")
         self.assertGreater(found["status"]["disk"]["usedPercent"], 0)
         wait_for("the Event", 30, lambda: NEW in self.api.events(
@@ -113,6 +115,7 @@ class NodeCache(harness.Case):
         self.declare("download", NEW, delivery="Download")
         status = self.api.ready("ci", "download")["status"]
         self.assertNotIn("nodes", status)
+        self.assertNotIn("sums", status["toolchain"])
         self.assertEqual(condition({"status": status}, "ToolchainReady"), {})
 
     def test_it_is_made_again_and_then_quiet(self):
