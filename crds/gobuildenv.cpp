@@ -52,6 +52,24 @@ std::string Metadata::resolve() const {
   return it == annotations.end() ? std::string() : it->second;
 }
 
+Errors unknown_fields(std::string_view object_json) {
+  const auto json = nlohmann::json::parse(object_json, nullptr, false);
+  Errors out;
+  if (!json.is_object() || !json.contains("spec") || !json["spec"].is_object()) return out;
+  Errors ignored;
+  FieldUse use;
+  read_spec(JsonReader(json["spec"], "spec", ignored, &use));
+  for (const auto& [path, object] : use.objects) {
+    for (const auto& member : object.node->items()) {
+      if (object.fields.contains(member.key())) continue;
+      out.push_back(
+          {fmt::format("{}.{}", path, member.key()), "",
+           fmt::format("there is no such field; {} has {}", path, fmt::join(object.fields, ", "))});
+    }
+  }
+  return out;
+}
+
 tl::expected<GoBuildEnv, Errors> decode(std::string_view object_json) {
   const auto json = nlohmann::json::parse(object_json, nullptr, false);
   Errors errors;

@@ -101,6 +101,10 @@ struct GoBuildEnv {
 /// Decodes one object as JSON text. Errors name the field, the value and what to write instead.
 tl::expected<GoBuildEnv, Errors> decode(std::string_view object_json);
 
+/// Members of `spec` that are no fields, which decode() does not look at and kubectl apply refuses:
+/// a typing error would else be lost without a word. Empty where the text is no JSON object.
+Errors unknown_fields(std::string_view object_json);
+
 /// Decodes the JSON text of `spec` alone, as kept by a cache. Field paths start with "spec".
 tl::expected<goenv::Spec, Errors> decode_spec(std::string_view spec_json);
 

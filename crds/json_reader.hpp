@@ -2,10 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <functional>
 #include <limits>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -15,12 +17,25 @@
 
 namespace gobuildenv::crds {
 
+/// Which members of which objects a reader has looked for; the others are no fields.
+struct FieldUse {
+  struct Object {
+    const nlohmann::json* node = nullptr;
+    std::set<std::string, std::less<>> fields;
+  };
+  std::map<std::string, Object> objects;  ///< by path
+};
+
 /// A cursor on one JSON value that knows its path and collects errors instead of stopping at the
 /// first. Absent and null fields leave their target as it is; unknown fields are never looked at.
 class JsonReader {
  public:
-  JsonReader(const nlohmann::json& node, std::string path, std::vector<goenv::FieldError>& errors)
-      : node_(&node), path_(std::move(path)), errors_(&errors) {}
+  /// `use`, where given, learns of every object and field that is looked at.
+  JsonReader(const nlohmann::json& node, std::string path, std::vector<goenv::FieldError>& errors,
+             FieldUse* use = nullptr)
+      : node_(&node), path_(std::move(path)), errors_(&errors), use_(use) {
+    if (use_ != nullptr) use_->objects[path_].node = node_;
+  }
 
   [[nodiscard]] const std::string& path() const { return path_; }
 
@@ -135,6 +150,7 @@ class JsonReader {
 
   /// The value of `key`, null when absent or JSON null.
   [[nodiscard]] const nlohmann::json* member(const char* key) const {
+    if (use_ != nullptr) use_->objects[path_].fields.insert(key);
     const auto it = node_->find(key);
     return it == node_->end() || it->is_null() ? nullptr : &*it;
   }
@@ -151,12 +167,13 @@ class JsonReader {
       fail(path, v, "must be an object");
       return std::nullopt;
     }
-    return JsonReader(v, std::move(path), *errors_);
+    return JsonReader(v, std::move(path), *errors_, use_);
   }
 
   const nlohmann::json* node_;
   std::string path_;
   std::vector<goenv::FieldError>* errors_;
+  FieldUse* use_;
 };
 
 }  // namespace gobuildenv::crds

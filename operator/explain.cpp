@@ -149,9 +149,9 @@ void add_explain_command(CLI::App& app, ExitCode& exit) {
       "each variable.\n"
       "  gobuildenv explain pod/build-7 -n ci              on the cluster of your kubeconfig\n"
       "  gobuildenv explain -f pod.yaml -e env.yaml        without one\n"
-      "Exit: 0 the environment holds in a container; 1 it does not, or the pod was created without "
-      "it; 2 wrong usage; 3 unreadable\n"
-      "input or no such pod; 4 the cluster did not answer.");
+      "Exit: 0 the environment holds in a container; 1 it does not, or the pod was created "
+      "without\n"
+      "it; 2 wrong usage; 3 unreadable input or no such pod; 4 the cluster did not answer.");
   command->add_option("pod", flags->target, "pod/NAME");
   command->add_option("--kubeconfig", flags->kubeconfig, "kubeconfig file");
   command->add_option("--context", flags->context, "context of the kubeconfig");

@@ -39,7 +39,8 @@ void add_manager_command(CLI::App& app, ExitCode& exit) {
   const auto webhook = [&](auto* option) { option->group("Webhook"); };
   webhook(command->add_option("--webhook-address", flags->webhook_address,
                               "address to listen on (default: all)"));
-  webhook(command->add_option("--webhook-port", flags->webhook_port, "port to listen on"));
+  webhook(command->add_option("--webhook-port", flags->webhook_port, "port to listen on")
+              ->check(CLI::Range(0, 65535)));
   webhook(command->add_option("--webhook-threads", flags->webhook_threads, "threads that serve")
               ->check(CLI::Range(1, 64)));
   webhook(command->add_option("--tls-min-version", flags->tls_min_version, "1.2 or 1.3")

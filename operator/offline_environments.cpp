@@ -99,10 +99,13 @@ std::string given(const std::vector<goenv::GoVersion>& releases) {
 tl::expected<RenderedEnvironment, std::string> render_environment(const Document& document,
                                                                   const OfflineOptions& options) {
   auto object = crds::decode(document.json);
-  if (!object) return tl::unexpected(describe(document, object.error()));
-  auto errors = goenv::validate(object->spec);
-  const auto name_errors = goenv::validate_name(object->metadata.name);
-  errors.insert(errors.begin(), name_errors.begin(), name_errors.end());
+  const crds::Errors unknown = crds::unknown_fields(document.json);
+  crds::Errors errors = object ? goenv::validate_name(object->metadata.name) : object.error();
+  if (object) {
+    const auto of_spec = goenv::validate(object->spec);
+    errors.insert(errors.end(), of_spec.begin(), of_spec.end());
+  }
+  errors.insert(errors.end(), unknown.begin(), unknown.end());
   if (!errors.empty()) return tl::unexpected(describe(document, errors));
 
   RenderedEnvironment out;

@@ -1,10 +1,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <fstream>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "crds/digest.hpp"
 #include "crds/gobuildenv.hpp"
+#include "crds/yaml.hpp"
 
 namespace gobuildenv::crds {
 namespace {
@@ -228,6 +231,49 @@ TEST(Status, WhatTheSchemaDoesNotSayCountsAsNone) {
 TEST(Digest, Sha256OfKnownTexts) {
   EXPECT_EQ(sha256_hex(""), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
   EXPECT_EQ(sha256_hex("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+}
+
+using Json = nlohmann::json;
+
+/// An object with every field of a schema, each as empty as it can be. `paths`: of the objects.
+Json every_field(const Json& schema, const std::string& path, std::vector<std::string>& paths) {
+  if (schema.contains("items")) return {every_field(schema["items"], path + "[0]", paths)};
+  if (!schema.contains("properties")) return nullptr;
+  paths.push_back(path);
+  Json out = Json::object();
+  for (const auto& [name, field] : schema["properties"].items()) {
+    out[name] = every_field(field, path + "." + name, paths);
+  }
+  return out;
+}
+
+TEST(UnknownFields, AreThoseThatTheSchemaDoesNotHave) {
+  std::ifstream file(std::string(GBE_SOURCE_DIR) + "/crds/gobuildenvs.yaml");
+  std::stringstream text;
+  text << file.rdbuf();
+  const auto documents = yaml_to_json(text.str());
+  ASSERT_TRUE(documents) << documents.error().message;
+  const Json crd = Json::parse(documents->front().json);
+  const Json& schema =
+      crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"];
+  std::vector<std::string> paths;
+  const Json whole{{"spec", every_field(schema, "spec", paths)}};
+  EXPECT_EQ(describe(unknown_fields(whole.dump())), "");
+  EXPECT_GT(paths.size(), 15U);
+  for (const std::string& path : paths) {
+    std::string pointer = "/" + path + ".zzz";
+    for (char& c : pointer) c = c == '.' || c == '[' ? '/' : c;
+    std::erase(pointer, ']');
+    Json odd = whole;
+    odd[Json::json_pointer(pointer)] = 1;
+    const Errors errors = unknown_fields(odd.dump());
+    ASSERT_EQ(errors.size(), 1U) << path;
+    EXPECT_EQ(errors[0].field, path + ".zzz");
+    EXPECT_THAT(errors[0].message, ::testing::HasSubstr(path + " has "));
+  }
+  for (const char* odd : {"", "[]", "{}", R"({"spec":[]})", R"({"spec":null})"}) {
+    EXPECT_TRUE(unknown_fields(odd).empty()) << odd;
+  }
 }
 
 }  // namespace

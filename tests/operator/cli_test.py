@@ -78,6 +78,20 @@ class Render(unittest.TestCase):
         self.assertEqual(done.returncode, 1)
         self.assertIn("quote", done.stderr)
 
+    def test_a_typing_error_is_no_field(self):
+        done = call("render", "-f", "-", stdin=(DATA / "env.yaml").read_text().replace(
+            "toolchain:", "toolchian:", 1))
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("spec.toolchian: there is no such field; spec has ", done.stderr)
+        self.assertIn("spec.toolchain.version: is missing", done.stderr)
+
+    def test_output_that_cannot_be_written(self):
+        with open("/dev/full", "w", encoding="utf-8") as full:
+            done = subprocess.run([BINARY, "render", "-f", ENV], stdout=full,
+                                  stderr=subprocess.PIPE, text=True, check=False)
+        self.assertEqual((done.returncode, done.stderr),
+                         (3, "gobuildenv: standard output: No space left on device\n"))
+
     def test_unreadable_input(self):
         self.assertEqual(call("render", "-f", "/nonexistent.yaml").returncode, 3)
         done = call("render", "-f", "-", stdin="a: [1\n")
@@ -278,8 +292,15 @@ class Help(unittest.TestCase):
             one = call(command, "--help")
             self.assertEqual(one.returncode, 0)
             self.assertIn(f"gobuildenv {command}", one.stdout)
+            own = one.stdout.partition("Usage:")[0]
+            self.assertLessEqual(max(map(len, own.splitlines())), 100, "wider than a terminal")
         self.assertEqual(call("--version").returncode, 0)
-        self.assertEqual(call("fly").returncode, 2)
+        unknown = call("fly")
+        self.assertEqual(unknown.returncode, 2)
+        self.assertIn("no command fly; the commands are render, inject, ", unknown.stderr)
+        port = call("manager", "--webhook-port", "70000")
+        self.assertEqual(port.returncode, 2)
+        self.assertIn("--webhook-port: Value 70000 not in range", port.stderr)
         self.assertEqual(call().returncode, 2)
 
 
