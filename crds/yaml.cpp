@@ -5,10 +5,12 @@
 #include <yaml-cpp/exceptions.h>
 #include <yaml-cpp/parser.h>
 
+#include <algorithm>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <sstream>
+#include <unordered_set>
 
 #include "crds/yaml_scalar.hpp"
 #include "goenv/text.hpp"
@@ -201,13 +203,61 @@ YamlError failure(const YAML::Mark& mark, std::string_view message) {
   return {line, fmt::format("line {}: {}", line, message)};
 }
 
-/// A single JSON document needs no YAML parser; one with tabs is no YAML either.
-std::optional<std::string> as_json(std::string_view text) {
+/// Whether JSON keeps to the limits, before any value is made: printing a deep one, or filling a
+/// wide map, would already be too much.
+class JsonLimits : public nlohmann::json_sax<Json> {
+ public:
+  bool twice_or_deep = false;
+  bool wide = false;
+
+  bool null() override { return true; }
+  bool boolean(bool) override { return true; }
+  bool number_integer(number_integer_t) override { return true; }
+  bool number_unsigned(number_unsigned_t) override { return true; }
+  bool number_float(number_float_t, const string_t&) override { return true; }
+  bool string(string_t&) override { return true; }
+  bool binary(binary_t&) override { return true; }
+  bool start_object(std::size_t) override { return open(); }
+  bool start_array(std::size_t) override { return open(); }
+  bool end_object() override { return close(); }
+  bool end_array() override { return close(); }
+  bool key(string_t& name) override {
+    twice_or_deep = !open_.back().insert(name).second;
+    wide = open_.back().size() > kMaxKeys;
+    return !twice_or_deep && !wide;
+  }
+  bool parse_error(std::size_t, const std::string&, const nlohmann::detail::exception&) override {
+    return false;
+  }
+
+ private:
+  bool open() {
+    open_.emplace_back();
+    twice_or_deep = open_.size() > kMaxDepth;
+    return !twice_or_deep;
+  }
+  bool close() {
+    open_.pop_back();
+    return true;
+  }
+
+  std::vector<std::unordered_set<std::string>> open_;  ///< the keys of each object; lists have none
+};
+
+/// A single JSON document needs no YAML parser; one with tabs is no YAML either. nullopt: `text` is
+/// for the YAML parser, be it only because that knows the line of what is wrong.
+std::optional<tl::expected<std::string, YamlError>> as_json(std::string& text) {
   const auto start = text.find_first_not_of(" \t\r\n");
-  if (start == std::string_view::npos || text[start] != '{') return std::nullopt;
-  const auto json = Json::parse(text, nullptr, false);
-  if (json.is_discarded()) return std::nullopt;
-  return json.dump();
+  if (start == std::string::npos || text[start] != '{') return std::nullopt;
+  JsonLimits limits;
+  if (Json::sax_parse(text, &limits)) return Json::parse(text).dump();
+  if (limits.wide) {
+    return tl::unexpected(
+        YamlError{1, fmt::format("line 1: a map has more than {} keys", kMaxKeys)});
+  }
+  // As far as the limits were looked at it is JSON, whose strings hold no tabs.
+  if (limits.twice_or_deep) std::replace(text.begin(), text.end(), '\t', ' ');
+  return std::nullopt;
 }
 
 /// YAML has no control characters but tab and line ends; the parser would take NUL for the end.
@@ -224,11 +274,15 @@ std::optional<YamlError> control_character(std::string_view text) {
 
 }  // namespace
 
-tl::expected<std::vector<YamlDocument>, YamlError> yaml_to_json(std::string_view text) {
-  if (auto json = as_json(text)) return std::vector<YamlDocument>{{1, std::move(*json)}};
+tl::expected<std::vector<YamlDocument>, YamlError> yaml_to_json(std::string_view input) {
+  std::string text(input);
+  if (auto json = as_json(text)) {
+    if (!*json) return tl::unexpected(std::move(json->error()));
+    return std::vector<YamlDocument>{{1, std::move(**json)}};
+  }
   if (auto bad = control_character(text)) return tl::unexpected(std::move(*bad));
   try {
-    std::istringstream stream{std::string(text)};
+    std::istringstream stream{text};
     YAML::Parser parser(stream);
     Builder builder;
     while (parser.HandleNextDocument(builder)) {

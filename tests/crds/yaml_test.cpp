@@ -1,5 +1,6 @@
 #include "crds/yaml.hpp"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <rapidcheck.h>
@@ -106,6 +107,9 @@ TEST(Yaml, Documents) {
   EXPECT_EQ((*documents)[1].json, R"({"b":"---x\n"})");
   EXPECT_TRUE(yaml_to_json("")->empty());
   EXPECT_EQ(one("{\n\t\"a\": [1.20, \"yes\"]\n}\n"), R"({"a":[1.2,"yes"]})") << "JSON with tabs";
+  EXPECT_EQ(one(R"({"a":{"x":1},"b":[{"x":2},{"x":3}],"x":4})"),
+            R"({"a":{"x":1},"b":[{"x":2},{"x":3}],"x":4})")
+      << "a key may be there again in another object";
 }
 
 TEST(Yaml, ErrorsNameTheLine) {
@@ -119,6 +123,15 @@ TEST(Yaml, ErrorsNameTheLine) {
     bomb += "a" + std::to_string(i) + ": &a" + std::to_string(i) + " [";
     for (int j = 0; j < 10; ++j) bomb += "*a" + std::to_string(i - 1) + (j < 9 ? ", " : "]\n");
   }
+  const auto nested = [](std::size_t depth) {
+    std::string out;
+    for (std::size_t i = 0; i < depth; ++i) out += R"({"a":)";
+    return out + "1" + std::string(depth, '}');
+  };
+  ASSERT_TRUE(yaml_to_json(nested(100)));
+  std::string wide = "{";
+  for (int i = 0; i <= 20'000; ++i) wide += fmt::format(R"({}"k{}":1)", i == 0 ? "" : ",", i);
+  wide += "}";
   const Case cases[] = {
       {"a: 1\na: 2", 2, "key \"a\" is there twice"},
       {"a: [", 1, ""},
@@ -136,6 +149,11 @@ TEST(Yaml, ErrorsNameTheLine) {
       {std::string("a: 1\nb: \0", 9), 2, "control characters"},
       {"!a\n? ", 2, ""},
       {"!'|\n? !?\n", 2, "not complete"},
+      {"{\n\t\"a\": 1,\n\t\"a\": 2\n}", 3, "key \"a\" is there twice"},
+      {R"({"a":{"b":1},"c":[{"d":1,"e":2,"d":3}]})", 1, "key \"d\" is there twice"},
+      {nested(101), 1, "too deep"},
+      {nested(100'000), 1, "too deep"},
+      {wide, 1, "more than 20000 keys"},
   };
   for (const auto& c : cases) {
     SCOPED_TRACE(c.yaml.substr(0, 40));
