@@ -3,12 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
-#include <iostream>
-#include <iterator>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -25,12 +25,22 @@ std::string text_of(const Json& object, const char* key) {
   return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
 }
 
-tl::expected<std::string, std::string> read_text(const std::string& path) {
-  if (path == "-") return std::string(std::istreambuf_iterator<char>(std::cin), {});
-  std::ifstream in(path, std::ios::binary);
-  if (!in) return tl::unexpected(fmt::format("{}: {}", path, std::strerror(errno)));
-  std::string text{std::istreambuf_iterator<char>(in), {}};
-  if (in.bad()) return tl::unexpected(fmt::format("{}: cannot be read", path));
+/// Not by a stream: one of standard input takes an error for the end, one of a file throws.
+tl::expected<std::string, std::string> read_text(const std::string& path, const std::string& name) {
+  const bool standard = path == "-";
+  const auto failed = [&name] {
+    return tl::unexpected(fmt::format("{}: {}", name, std::strerror(errno)));
+  };
+  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> in(
+      standard ? stdin : std::fopen(path.c_str(), "rbe"),
+      [](std::FILE* file) { return file == stdin ? 0 : std::fclose(file); });
+  if (!in) return failed();
+  std::string text;
+  std::array<char, 64 * 1024> buffer{};
+  while (const std::size_t got = std::fread(buffer.data(), 1, buffer.size(), in.get())) {
+    text.append(buffer.data(), got);
+  }
+  if (std::ferror(in.get()) != 0) return failed();
   return text;
 }
 
@@ -41,7 +51,9 @@ tl::expected<std::vector<std::string>, std::string> expand(const std::string& pa
   std::vector<std::string> out;
   for (const auto& entry : fs::directory_iterator(path, error)) {
     const auto extension = entry.path().extension();
-    if (extension == ".yaml" || extension == ".yml" || extension == ".json") {
+    std::error_code unknown;
+    if ((extension == ".yaml" || extension == ".yml" || extension == ".json") &&
+        !entry.is_directory(unknown)) {
       out.push_back(entry.path().string());
     }
   }
@@ -62,8 +74,15 @@ tl::expected<void, std::string> add(const Json& object, const std::string& sourc
   Document document{source, {}, text_of(object, "kind"), {}, {}};
   const auto items = object.find("items");
   if (document.kind.ends_with("List") && items != object.end() && items->is_array()) {
+    // The items of a PodList are pods, and do not say so each.
+    const std::string of_items = document.kind.substr(0, document.kind.size() - 4);
     for (const Json& item : *items) {
-      if (auto added = add(item, source, out); !added) return added;
+      Json typed;
+      if (item.is_object() && !item.contains("kind") && !of_items.empty()) {
+        typed = {{"apiVersion", text_of(object, "apiVersion")}, {"kind", of_items}};
+        typed.update(item);
+      }
+      if (auto added = add(typed.is_null() ? item : typed, source, out); !added) return added;
     }
     return {};
   }
@@ -87,7 +106,7 @@ tl::expected<std::vector<Document>, std::string> read_documents(
     if (!files) return tl::unexpected(files.error());
     for (const std::string& file : *files) {
       const std::string name = file == "-" ? "standard input" : file;
-      const auto text = read_text(file);
+      const auto text = read_text(file, name);
       if (!text) return tl::unexpected(text.error());
       const auto documents = crds::yaml_to_json(*text);
       if (!documents) return tl::unexpected(fmt::format("{}: {}", name, documents.error().message));

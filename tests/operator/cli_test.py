@@ -6,6 +6,7 @@ Usage: cli_test.py PATH/gobuildenv
 
 import fcntl
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -145,6 +146,36 @@ class Inject(unittest.TestCase):
         self.assertIn("volumes", changed["spec"]["template"]["spec"])
         self.assertEqual(same, volcano)
         self.assertIn("Job v: as it was: it names gobuildenv.dev/env", done.stderr)
+
+    def test_input_that_cannot_be_read(self):
+        with tempfile.TemporaryDirectory() as folder:
+            for source, said in (("-", "standard input: Is a directory"),
+                                 ("/proc/self/mem", "/proc/self/mem: Input/output error")):
+                stdin = os.open(folder, os.O_RDONLY)
+                self.addCleanup(os.close, stdin)
+                done = subprocess.run([BINARY, "inject", "-f", source], stdin=stdin, text=True,
+                                      capture_output=True, timeout=60, check=False)
+                self.assertEqual((done.returncode, done.stdout, done.stderr),
+                                 (3, "", f"gobuildenv inject: {said}\n"))
+
+    def test_a_folder_in_a_folder_is_not_read(self):
+        with tempfile.TemporaryDirectory() as folder:
+            (pathlib.Path(folder) / "sub.yaml").mkdir()
+            done = call("render", "-f", folder)
+            self.assertEqual(done.returncode, 3, done.stderr)
+            self.assertIn("the folder holds no .yaml, .yml or .json file", done.stderr)
+            (pathlib.Path(folder) / "a.yaml").write_text((DATA / "env.yaml").read_text())
+            self.assertEqual(call("render", "-f", folder).stdout, call("render", "-f", ENV).stdout)
+
+    def test_items_of_a_typed_list_have_its_kind(self):
+        pod = {"metadata": {"name": "p", "namespace": "ci", "labels": {"gobuildenv.dev/env": "build"}},
+               "spec": {"containers": [{"name": "c", "image": "i"}]}}
+        as_list = {"apiVersion": "v1", "kind": "PodList", "items": [pod]}
+        alone = {"apiVersion": "v1", "kind": "Pod", **pod}
+        listed, single = (call("inject", "-e", ENV, "-f", "-", stdin=json.dumps(one))
+                          for one in (as_list, alone))
+        self.assertIn("Pod p: changed", listed.stderr)
+        self.assertEqual(listed.stdout, single.stdout)
 
     def test_folders_and_lists(self):
         with tempfile.TemporaryDirectory() as folder:
