@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <utility>
 
@@ -48,7 +49,9 @@ std::string config_map_json(const CreateConfigMap& create, const std::string& ns
   } else {
     body.annotations[std::string(goenv::kGenerationAnnotation)] = "1";
   }
-  return controllers::encode_config_map(body, create.data);
+  auto object = nlohmann::ordered_json::parse(controllers::encode_config_map(body, create.data));
+  object["metadata"].erase("ownerReferences");
+  return object.dump();
 }
 
 void take(const CreateConfigMap& create, EnvironmentFacts& facts, RenderedEnvironment& out) {

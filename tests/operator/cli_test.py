@@ -31,6 +31,7 @@ class Render(unittest.TestCase):
         self.assertTrue(as_json["immutable"])
         self.assertRegex(as_json["metadata"]["name"], r"^build-[0-9a-f]{10}$")
         self.assertEqual(as_json["metadata"]["namespace"], "ci")
+        self.assertNotIn("ownerReferences", as_json["metadata"], "its uid is not known here")
         self.assertIn("CGO_ENABLED=0\n", as_json["data"]["go.env"])
         as_yaml = call("render", "-f", ENV)
         self.assertEqual(as_yaml.returncode, 0, as_yaml.stderr)
