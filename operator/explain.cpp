@@ -15,6 +15,7 @@
 #include "operator/documents.hpp"
 #include "operator/explain_output.hpp"
 #include "operator/offline_flags.hpp"
+#include "operator/terminal.hpp"
 
 namespace gobuildenv::cli {
 
@@ -32,7 +33,7 @@ struct ExplainFlags : OfflineFlags {
 bool print(const Explained& explained, const std::string& format,
            std::vector<std::string>& documents) {
   if (format == "text") {
-    fmt::print("{}{}", documents.empty() ? "" : "\n", explanation_text(explained));
+    fmt::print("{}{}", documents.empty() ? "" : "\n", terminal_text(explanation_text(explained)));
   }
   documents.push_back(explanation_json(explained));
   return holds(explained);

@@ -13,6 +13,7 @@
 #include "operator/command.hpp"
 #include "operator/documents.hpp"
 #include "operator/offline_flags.hpp"
+#include "operator/terminal.hpp"
 #include "webhooks/pod/explain.hpp"
 
 namespace gobuildenv::cli {
@@ -94,7 +95,7 @@ ExitCode run(const OfflineFlags& flags) {
   const auto printed = print_documents(out, flags.output);
   if (!printed) throw std::runtime_error(printed.error());
   fmt::print("{}", *printed);
-  fmt::print(stderr, "{}", notes);
+  fmt::print(stderr, "{}", terminal_text(notes));
   if (refused) {
     complain("inject", "a pod above would be refused by admission");
     return ExitCode::Negative;

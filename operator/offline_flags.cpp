@@ -6,6 +6,7 @@
 #include <cstdio>
 
 #include "goenv/proxy_list.hpp"
+#include "operator/terminal.hpp"
 
 namespace gobuildenv::cli {
 
@@ -55,7 +56,7 @@ tl::expected<OfflineOptions, std::string> offline_options(const OfflineFlags& fl
 }
 
 void complain(const char* command, const std::string& text) {
-  fmt::print(stderr, "gobuildenv {}: {}\n", command, text);
+  fmt::print(stderr, "gobuildenv {}: {}\n", command, terminal_text(text));
 }
 
 }  // namespace gobuildenv::cli

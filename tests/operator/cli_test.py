@@ -208,6 +208,22 @@ class Explain(unittest.TestCase):
         self.assertEqual(done.returncode, 1)
         self.assertIn("No environment", done.stdout)
 
+    def test_what_others_wrote_cannot_steer_the_terminal(self):
+        name, value = "p\u001b[2J", "\u001b]0;x\u0007\u009b31m"
+        pod = json.dumps({"apiVersion": "v1", "kind": "Pod", "metadata": {
+            "name": name, "namespace": "ci", "labels": {"gobuildenv.dev/env": "build"}},
+            "spec": {"containers": [{"name": "c", "image": "i",
+                                     "env": [{"name": "GOFLAGS", "value": value}]}]}})
+        text = call("explain", "-e", ENV, "-f", "-", stdin=pod)
+        self.assertIn(r"Pod ci/p\x1b[2J", text.stdout)
+        self.assertIn(r"\x1b]0;x\x07\xc2\x9b31m", text.stdout)
+        said = call("inject", "-e", ENV, "-f", "-", stdin=pod).stderr
+        self.assertIn(r"Pod p\x1b[2J: changed", said)
+        for shown in (text.stdout, said, call("explain", "\u001b/x").stderr):
+            self.assertNotRegex(shown, "[\u001b\u0007\u009b]")
+        exact = json.loads(call("explain", "-e", ENV, "-f", "-", "-o", "json", stdin=pod).stdout)
+        self.assertIn(value, [v["value"] for v in exact["containers"][0]["variables"]])
+
     def test_needs_a_subject(self):
         self.assertEqual(call("explain").returncode, 2)
         self.assertEqual(call("explain", "deployment/x").returncode, 2)
