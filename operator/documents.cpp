@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "crds/yaml.hpp"
+#include "goenv/text.hpp"
 
 namespace gobuildenv::cli {
 
@@ -68,8 +69,10 @@ tl::expected<std::vector<std::string>, std::string> expand(const std::string& pa
 tl::expected<void, std::string> add(const Json& object, const std::string& source,
                                     std::vector<Document>& out) {
   if (!object.is_object()) {
-    return tl::unexpected(
-        fmt::format("{}: not a Kubernetes object but a {}", source, object.type_name()));
+    return tl::unexpected(fmt::format(
+        "{}: this is no Kubernetes object, which has apiVersion, kind and metadata "
+        "(is: {})",
+        source, goenv::printable(object.dump(-1, ' ', false, Json::error_handler_t::replace))));
   }
   Document document{source, {}, text_of(object, "kind"), {}, {}};
   const auto items = object.find("items");

@@ -14,6 +14,7 @@
 #include "operator/command.hpp"
 #include "operator/documents.hpp"
 #include "operator/explain_output.hpp"
+#include "operator/inject_document.hpp"
 #include "operator/offline_flags.hpp"
 #include "operator/terminal.hpp"
 
@@ -73,9 +74,9 @@ ExitCode from_files(const ExplainFlags& flags, const std::string& wanted) {
     const auto pointer = webhooks::pod_template_pointer(document.json);
     if (!pointer || (!wanted.empty() && document.name != wanted)) continue;
     const std::string ns = document.ns.empty() ? flags.ns : document.ns;
-    const auto injection = webhooks::inject_pod_template(document.json, *pointer, ns, **lookup, {});
+    const auto injection = inject_document(document, *pointer, flags.ns, **lookup);
     if (!injection) {
-      complain("explain", fmt::format("{}: {}", document.source, injection.error()));
+      complain("explain", injection.error());
       return ExitCode::Input;
     }
     const Explained explained{fmt::format("{} {}/{}", document.kind, ns, document.name),

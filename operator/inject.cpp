@@ -12,6 +12,7 @@
 #include "goenv/names.hpp"
 #include "operator/command.hpp"
 #include "operator/documents.hpp"
+#include "operator/inject_document.hpp"
 #include "operator/offline_flags.hpp"
 #include "operator/terminal.hpp"
 #include "webhooks/pod/explain.hpp"
@@ -77,11 +78,9 @@ ExitCode run(const OfflineFlags& flags) {
       out.push_back(document.json);
       continue;
     }
-    const std::string ns = document.ns.empty() ? flags.ns : document.ns;
-    const auto injection = webhooks::inject_pod_template(document.json, *pointer, ns, **lookup, {});
+    const auto injection = inject_document(document, *pointer, flags.ns, **lookup);
     if (!injection) {
-      complain("inject", fmt::format("{}: {} {}: {}", document.source, document.kind, document.name,
-                                     injection.error()));
+      complain("inject", injection.error());
       return ExitCode::Input;
     }
     const auto& explanation = injection->explanation;

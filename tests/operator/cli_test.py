@@ -178,6 +178,31 @@ class Inject(unittest.TestCase):
         self.assertIn("Pod p: changed", listed.stderr)
         self.assertEqual(listed.stdout, single.stdout)
 
+    def test_unquoted_values_are_named(self):
+        def unquoted(spec):
+            pod = {"metadata": {"labels": {"gobuildenv.dev/env": "build",
+                                           "gobuildenv.dev/required": True}}, "spec": spec}
+            return json.dumps({"apiVersion": "batch/v1", "kind": "Job",
+                               "metadata": {"name": "j", "namespace": "ci"},
+                               "spec": {"template": pod}})
+        job = unquoted({"containers": [{"name": "c", "image": "i", "env": [
+            {"name": "CGO_ENABLED", "value": 0}, {"name": "A"}, {"name": "B", "value": None},
+            {"name": "C", "value": ""}]}]})
+        for command in ("inject", "explain"):
+            done = call(command, "-e", ENV, "-f", "-", stdin=job)
+            self.assertEqual((done.returncode, done.stdout), (3, ""))
+            self.assertEqual(done.stderr, f"""\
+gobuildenv {command}: standard input:1: Job j: not as an API server takes it:
+  spec.template.metadata.labels.gobuildenv.dev/required: must be a string: put it in quotes (is: true)
+  spec.template.spec.containers[0].env[0].value: must be a string: put it in quotes (is: 0)
+""")
+
+    def test_what_is_no_object(self):
+        done = call("inject", "-f", "-", stdin="a: 1\n---\n[1, x]\n")
+        self.assertEqual((done.returncode, done.stderr), (3, (
+            "gobuildenv inject: standard input:2: this is no Kubernetes object, which has "
+            "apiVersion, kind and metadata (is: [1,\"x\"])\n")))
+
     def test_folders_and_lists(self):
         with tempfile.TemporaryDirectory() as folder:
             (pathlib.Path(folder) / "a.yaml").write_text((DATA / "env.yaml").read_text())
