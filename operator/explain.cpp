@@ -123,6 +123,19 @@ ExitCode from_cluster(const ExplainFlags& flags, const std::string& name, bool n
   return finish(flags, documents, follows);
 }
 
+/// A flag that would be passed over without a word; null: none.
+const char* stray_flag(const ExplainFlags& flags) {
+  if (!flags.files.empty()) {
+    if (!flags.kubeconfig.empty()) return "--kubeconfig";
+    return flags.context.empty() ? nullptr : "--context";
+  }
+  if (!flags.environments.empty()) return "-e";
+  if (flags.csi) return "--csi";
+  if (!flags.toolchain_versions.empty()) return "--toolchain-version";
+  if (!flags.module_proxy.empty()) return "--module-proxy";
+  return flags.sum_db.empty() ? nullptr : "--sum-db";
+}
+
 ExitCode run(const ExplainFlags& flags, bool ns_given) {
   std::string name = flags.target;
   for (const char* prefix : {"pod/", "pods/"}) {
@@ -131,6 +144,13 @@ ExitCode run(const ExplainFlags& flags, bool ns_given) {
   if (name.find('/') != std::string::npos) {
     complain("explain",
              fmt::format("\"{}\": only pods can be explained; write pod/NAME", flags.target));
+    return ExitCode::Usage;
+  }
+  if (const char* stray = stray_flag(flags)) {
+    complain("explain", fmt::format("{} {}", stray,
+                                    flags.files.empty()
+                                        ? "needs -f FILE: a pod of the cluster has what is there"
+                                        : "does not go with -f, which asks no cluster"));
     return ExitCode::Usage;
   }
   if (!flags.files.empty()) return from_files(flags, name);

@@ -253,6 +253,15 @@ class Explain(unittest.TestCase):
         self.assertEqual(call("explain").returncode, 2)
         self.assertEqual(call("explain", "deployment/x").returncode, 2)
 
+    def test_flags_of_files_and_of_clusters_do_not_mix(self):
+        for argv, flag in ((["pod/x", "-e", ENV], "-e"), (["pod/x", "--csi"], "--csi"),
+                           (["pod/x", "--toolchain-version", "1.22.5"], "--toolchain-version"),
+                           (["-f", CRONJOB, "--kubeconfig", "/nonexistent"], "--kubeconfig"),
+                           (["-f", CRONJOB, "--context", "c"], "--context")):
+            done = call("explain", *argv)
+            self.assertEqual((done.returncode, done.stdout), (2, ""), argv)
+            self.assertIn(f"{flag} ", done.stderr)
+
 
 class Manager(unittest.TestCase):
     def test_says_what_is_missing(self):
