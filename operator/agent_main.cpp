@@ -3,6 +3,7 @@
 #include <exception>
 
 #include "operator/agent_flags.hpp"
+#include "operator/bind_address.hpp"
 #include "operator/version.hpp"
 
 namespace {
@@ -81,10 +82,12 @@ void add_flags(CLI::App& app, AgentFlags& flags) {
                        "ask no cluster: volumes get whatever release they name"));
 
   const auto probes = [](auto* option) { option->group("Probes and log"); };
-  probes(app.add_option("--metrics-bind", flags.metrics_bind,
-                        "HOST:PORT or :PORT of /metrics, or off"));
+  probes(
+      app.add_option("--metrics-bind", flags.metrics_bind, "HOST:PORT or :PORT of /metrics, or off")
+          ->check(CLI::Validator(gobuildenv::cli::bind_error, "")));
   probes(app.add_option("--health-bind", flags.health_bind,
-                        "HOST:PORT or :PORT of /healthz and /readyz, or off"));
+                        "HOST:PORT or :PORT of /healthz and /readyz, or off")
+             ->check(CLI::Validator(gobuildenv::cli::bind_error, "")));
   probes(app.add_option("--log-format", flags.log_format, "text or json")
              ->check(CLI::IsMember({"text", "json"})));
   probes(app.add_option("--log-level", flags.log_level, "debug, info, warn or error")

@@ -30,4 +30,9 @@ tl::expected<BindAddress, std::string> parse_bind(const std::string& text) {
   return out;
 }
 
+std::string bind_error(const std::string& text) {
+  const auto address = parse_bind(text);
+  return address ? std::string() : address.error();
+}
+
 }  // namespace gobuildenv::cli

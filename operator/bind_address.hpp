@@ -14,4 +14,7 @@ struct BindAddress {
 };
 tl::expected<BindAddress, std::string> parse_bind(const std::string& text);
 
+/// What is wrong with it, or "": for a flag's check.
+std::string bind_error(const std::string& text);
+
 }  // namespace gobuildenv::cli

@@ -2,6 +2,7 @@
 #include <cstdlib>
 #include <memory>
 
+#include "operator/bind_address.hpp"
 #include "operator/command.hpp"
 #include "operator/manager_options.hpp"
 
@@ -13,7 +14,10 @@ void add_manager_command(CLI::App& app, ExitCode& exit) {
       "manager",
       "Run the operator: reconcile GoBuildEnvs and serve the admission webhooks.\n"
       "In a pod it needs no flags but those of the chart. Off-cluster, for development:\n"
-      "  gobuildenv manager --kubeconfig ~/.kube/config --webhook-port 9443 --cert-dir ./certs");
+      "  gobuildenv manager --kubeconfig ~/.kube/config --webhook-port 9443 --cert-dir ./certs\n"
+      "Exit: 0 told to stop; 2 wrong usage; 3 a kubeconfig, certificate or port that cannot be "
+      "used;\n"
+      "75 another replica has taken the lease, start again.");
 
   const auto cluster = [&](auto* option) { option->group("Cluster"); };
   cluster(command->add_option("--kubeconfig", flags->kubeconfig,
@@ -66,10 +70,14 @@ void add_manager_command(CLI::App& app, ExitCode& exit) {
               ->check(CLI::Range(0, 120)));
 
   const auto probes = [&](auto* option) { option->group("Probes and log"); };
-  probes(command->add_option("--metrics-bind", flags->metrics_bind,
-                             "HOST:PORT or :PORT of /metrics, or off"));
-  probes(command->add_option("--health-bind", flags->health_bind,
-                             "HOST:PORT or :PORT of /healthz and /readyz, or off"));
+  probes(command
+             ->add_option("--metrics-bind", flags->metrics_bind,
+                          "HOST:PORT or :PORT of /metrics, or off")
+             ->check(CLI::Validator(bind_error, "")));
+  probes(command
+             ->add_option("--health-bind", flags->health_bind,
+                          "HOST:PORT or :PORT of /healthz and /readyz, or off")
+             ->check(CLI::Validator(bind_error, "")));
   probes(command->add_option("--log-format", flags->log_format, "text or json")
              ->check(CLI::IsMember({"text", "json"})));
   probes(command->add_option("--log-level", flags->log_level, "debug, info, warn or error")

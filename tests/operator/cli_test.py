@@ -271,6 +271,12 @@ class Manager(unittest.TestCase):
 
     def test_refuses_bad_flags(self):
         self.assertEqual(call("manager", "--log-format", "xml").returncode, 2)
+        for flag, value, said in (("--metrics-bind", "8080", "write HOST:PORT, :PORT or off"),
+                                  ("--health-bind", ":99999", "a number from 0 to 65535")):
+            done = call("manager", flag, value)
+            self.assertEqual(done.returncode, 2, done.stderr)
+            self.assertIn(f'{flag}: "{value}"', done.stderr)
+            self.assertIn(said, done.stderr)
         done = call("manager", "--module-proxy", "https://u:secret@goproxy.example")
         self.assertEqual(done.returncode, 2)
         self.assertNotIn("secret", done.stderr + done.stdout)
@@ -365,17 +371,47 @@ class Gc(unittest.TestCase):
             self.assertIn(word, done.stderr)
 
 
+class Docs(unittest.TestCase):
+    def test_the_readme_shows_what_is_printed(self):
+        """Of explain, to the line with the dots, from the manifests above it."""
+        text = (DATA.parents[2] / "README.md").read_text()
+        env, labels = text.split("```yaml\n")[1:3]
+        pod = {"apiVersion": "v1", "kind": "Pod",
+               "metadata": {"name": "generic-build", "namespace": "ci",
+                            "labels": {"gobuildenv.dev/env": "build"}},
+               "spec": {"containers": [{"name": "main", "image": "i"}]}}
+        self.assertIn("gobuildenv.dev/env: build", labels.partition("```")[0])
+        with tempfile.TemporaryDirectory() as folder:
+            file = pathlib.Path(folder) / "env.yaml"
+            file.write_text(env.partition("```")[0])
+            done = call("explain", "-e", str(file), "-f", "-", stdin=json.dumps(pod))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        shown = text.partition("$ gobuildenv explain -e env.yaml -f pod.yaml\n")[2]
+        shown, dots, _ = shown.partition("```")[0].partition("  …\n")
+        self.assertTrue(dots)
+        self.assertEqual(shown, done.stdout[:len(shown)], "write it anew into README.md")
+
+    def test_every_key_of_gc_is_documented(self):
+        with tempfile.TemporaryDirectory() as folder:
+            out = json.loads(call("gc", "--dry-run", "--root", folder, "-o", "json").stdout)
+        section = (DATA.parents[2] / "docs/cli.md").read_text().partition("## gc\n")[2]
+        section = section.partition("\n## ")[0]
+        self.assertEqual([key for key in out if f"`{key}`" not in section], [])
+
+
 class Help(unittest.TestCase):
     def test_every_command_teaches(self):
         top = call("--help")
         self.assertEqual(top.returncode, 0)
-        for command in ("render", "inject", "explain", "gc", "manager"):
+        for command in ("render", "inject", "explain", "gc", "prepare-uninstall", "manager"):
             self.assertIn(command, top.stdout)
             one = call(command, "--help")
             self.assertEqual(one.returncode, 0)
             self.assertIn(f"gobuildenv {command}", one.stdout)
             own = one.stdout.partition("Usage:")[0]
             self.assertLessEqual(max(map(len, own.splitlines())), 100, "wider than a terminal")
+            self.assertRegex(own, r"\nExit: 0 ", "its exit codes")
+        self.assertIn("75 ", call("manager", "--help").stdout.partition("Usage:")[0])
         self.assertEqual(call("--version").returncode, 0)
         unknown = call("fly")
         self.assertEqual(unknown.returncode, 2)
