@@ -12,6 +12,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <system_error>
+#include <utility>
 #include <vector>
 
 #include "agent/collector/text.hpp"
@@ -25,6 +27,13 @@ constexpr std::size_t kMaxDepth = 24;
 /// Times a folder is read again because names appeared while it was emptied.
 constexpr int kRounds = 4;
 constexpr std::chrono::milliseconds kPortion{20};
+/// At full speed: a disk asked for one thing after the other mostly waits for the last.
+constexpr std::size_t kThreads = 4;
+/// Folders to share out among them: so many that none is left alone with a large rest for long, and
+/// no more than memory and open files allow.
+constexpr std::size_t kEnoughParts = 128;
+constexpr std::size_t kMostParts = 4096;
+constexpr std::size_t kPartsDepth = 4;
 
 /// Clears immutable and append-only flags of a file or a folder, which only root can set. Nothing
 /// but those two is ever opened: opening a device may do things.
@@ -51,11 +60,56 @@ void make_writable(int dir) {
   }
 }
 
+/// A folder in the open folder `dir`, `depth` levels below the trash.
+struct Part {
+  int dir;
+  std::string name;
+  std::size_t depth;
+};
+
+/// Folders that can be emptied side by side: all of the first level that has many.
+struct Parts {
+  explicit Parts(int trash) {
+    list(trash, 0);
+    for (std::size_t depth = 1; depth < kPartsDepth && folders.size() < kEnoughParts; ++depth) {
+      for (const Part& above : std::exchange(folders, {})) {
+        // One that cannot be opened just so is left to the pass that comes after.
+        if (auto fd = open_folder(above.dir, above.name)) {
+          parents.push_back(std::move(*fd));
+          list(parents.back().get(), depth);
+        }
+      }
+    }
+  }
+
+  std::vector<Part> folders;
+
+ private:
+  void list(int dir, std::size_t depth) {
+    static_cast<void>(for_each_entry(dir, buffer, [&](const Entry& entry) {
+      if (entry.type != EntryType::Folder || folders.size() >= kMostParts) return;
+      folders.push_back({dir, std::string(entry.name), depth});
+    }));
+  }
+
+  std::vector<Fd> parents;
+  std::vector<char> buffer;
+};
+
 class Emptier {
  public:
   Emptier(const Trash& trash, const Pace& pace, const std::atomic<bool>& stop, const StepHook& hook)
       : trash_(trash), pace_(pace), stop_(stop), hook_(hook) {
     if (pace_.entries_per_second > 0) started_ = pace_.now();
+  }
+
+  /// Removes parts until others have taken the last; gives the entries removed. What could not be
+  /// removed is left without a word.
+  std::uint64_t take_from(const std::vector<Part>& parts, std::atomic<std::size_t>& next) {
+    for (std::size_t i = next++; i < parts.size() && !stopped(); i = next++) {
+      static_cast<void>(remove_folder(parts[i].dir, parts[i].name, parts[i].depth, ""));
+    }
+    return report_.entries;
   }
 
   EmptyReport run() {
@@ -193,11 +247,37 @@ class Emptier {
   std::vector<char> buffer_;  ///< one for all levels: a folder is listed before it is descended
 };
 
+/// By several threads, which inherit the caller's priorities; gives the entries removed.
+std::uint64_t empty_side_by_side(const Trash& trash, const Pace& pace,
+                                 const std::atomic<bool>& stop, const StepHook& hook) {
+  const Parts parts(trash.folder().get());
+  if (parts.folders.size() < 2) return 0;
+  std::atomic<std::size_t> next = 0;
+  std::atomic<std::uint64_t> entries = 0;
+  const auto work = [&] {
+    entries += Emptier(trash, pace, stop, hook).take_from(parts.folders, next);
+  };
+  std::vector<std::thread> others;
+  try {
+    while (others.size() + 1 < kThreads) others.emplace_back(work);
+  } catch (const std::system_error&) {
+    // No more threads to be had: those there are do it.
+  }
+  work();
+  for (std::thread& other : others) other.join();
+  return entries;
+}
+
 }  // namespace
 
 EmptyReport empty_trash(const Trash& trash, const Pace& pace, const std::atomic<bool>& stop,
                         const StepHook& hook) {
-  return Emptier(trash, pace, stop, hook).run();
+  // A hook hears of one entry after the other.
+  const bool together = pace.entries_per_second == 0 && !hook;
+  const std::uint64_t before = together ? empty_side_by_side(trash, pace, stop, hook) : 0;
+  EmptyReport report = Emptier(trash, pace, stop, hook).run();
+  report.entries += before;
+  return report;
 }
 
 void become_idle() noexcept {

@@ -26,7 +26,7 @@ struct EmptyReport {
 
 /// How fast. Gives up the processor between portions, so that builds get the disk's journal.
 struct Pace {
-  /// Entries a second; 0: as fast as it goes.
+  /// Entries a second; 0: as fast as it goes, by several threads.
   std::uint64_t entries_per_second = 0;
   /// Waits; true when the work should stop.
   std::function<bool(std::chrono::nanoseconds)> sleep;

@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 #include <linux/fs.h>
+#include <sched.h>
 #include <sys/ioctl.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -160,6 +162,45 @@ TEST_F(Emptying, GoesOnAfterBeingStopped) {
   stop_ = false;
   EXPECT_TRUE(empty().finished);
   EXPECT_TRUE(is_empty());
+}
+
+TEST_F(Emptying, CountsEachEntryOnceWhenSeveralThreadsTakePart) {
+  constexpr std::uint64_t kWide = 5000;  // more than are shared out at once
+  for (std::uint64_t i = 0; i < kWide; ++i) {
+    write_file(trash_path_ + "/wide/" + std::to_string(i) + "/f", "x");
+  }
+  for (int i = 0; i < 10; ++i) {
+    write_file(trash_path_ + "/small" + std::to_string(i) + "/a/b/c/d/f", "x");
+  }
+  std::string deep = trash_path_ + "/deep";
+  for (int i = 0; i < 60; ++i) deep += "/d";
+  write_file(deep + "/f", "x");
+  write_file(trash_path_ + "/plain", "x");
+  const EmptyReport report = empty();
+  EXPECT_TRUE(report.finished) << report.error;
+  EXPECT_TRUE(is_empty());
+  EXPECT_EQ(report.entries, 1 + 2 * kWide + 10 * 6 + 62 + 1);
+}
+
+TEST_F(Emptying, SaysWhatSeveralThreadsCouldNotRemove) {
+  for (int i = 0; i < 40; ++i) {
+    write_file(trash_path_ + "/unit/" + std::to_string(i) + "/f", "x");
+  }
+  const std::string kept = trash_path_ + "/unit/7/mounted";
+  fs::create_directories(kept);
+  // In a mount namespace of its own, which ends with the test whatever becomes of it.
+  if (::unshare(CLONE_NEWNS) != 0 ||
+      ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
+      ::mount(outside_.c_str(), kept.c_str(), nullptr, MS_BIND, nullptr) != 0) {
+    GTEST_SKIP() << "may not mount here";
+  }
+  const EmptyReport report = empty();
+  EXPECT_EQ(::umount(kept.c_str()), 0);
+  EXPECT_FALSE(report.finished);
+  EXPECT_EQ(report.failed, 1U);
+  EXPECT_EQ(report.entries, 40U + 39U);
+  EXPECT_NE(report.error.find("unit/7/mounted"), std::string::npos) << report.error;
+  expect_outside_untouched();
 }
 
 TEST_F(Emptying, KeepsThePace) {
