@@ -119,7 +119,7 @@ tl::expected<std::string, Failure> wanted_sum(const ToolchainWant& want, sumdb::
   if (!options.database || heads == nullptr) {
     return tl::unexpected(Failure{"SumdbUnreachable",
                                   fmt::format("no checksum database is configured to verify {} "
-                                              "with: set --sumdb, or pin spec.toolchain.sums",
+                                              "with: set --sum-db, or pin spec.toolchain.sums",
                                               want.id.name()),
                                   false});
   }

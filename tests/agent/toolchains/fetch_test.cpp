@@ -96,7 +96,9 @@ TEST_F(FetchTest, APinnedSumNeedsNoDatabaseAndStaysInItsNamespace) {
   proxy.supports_database = false;
   options.database.reset();
   heads.reset();
-  EXPECT_EQ(fetch({id, {}}).error().reason, "SumdbUnreachable") << "nothing to verify with";
+  const Failure unverifiable = fetch({id, {}}).error();
+  EXPECT_EQ(unverifiable.reason, "SumdbUnreachable") << "nothing to verify with";
+  EXPECT_THAT(unverifiable.message, HasSubstr("set --sum-db,")) << "the agent's flag";
   const auto stored = fetch({id, PinnedSum{h1, "uid-a"}});
   ASSERT_TRUE(stored) << stored.error().message;
   EXPECT_FALSE(store.find({id, {}}));
