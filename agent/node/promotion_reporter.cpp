@@ -23,18 +23,22 @@ const char* name_of(Kind kind) {
 
 }  // namespace
 
-void PromotionReporter::report(const PromotionResult& result) {
+PromotionReporter::PromotionReporter(kube::Metrics& metrics)
+    : refused_(metrics.counter("gobuildenv_cache_refused_entries_total",
+                               "Modules and build entries of trusted pods that failed a check.")) {
+  for (std::size_t i = 0; i < kKinds; ++i) {
+    ended_[i] =
+        metrics.counter("gobuildenv_cache_promotions_total",
+                        "Caches of pods that were to become part of a shared one, by outcome.",
+                        {{"result", name_of(static_cast<Kind>(i))}});
+  }
+}
+
+void PromotionReporter::report(const PromotionResult& result) const {
   const VolumeRecord& record = result.record;
   const TakeReport& counts = result.promotion.report;
-  metrics_
-      .counter("gobuildenv_cache_promotions_total",
-               "Caches of pods that were to become part of a shared one, by outcome.",
-               {{"result", name_of(result.kind)}})
-      .add();
-  metrics_
-      .counter("gobuildenv_cache_refused_entries_total",
-               "Modules and build entries of trusted pods that failed a check.")
-      .add(static_cast<double>(counts.refused));
+  ended_.at(static_cast<std::size_t>(result.kind)).add();
+  refused_.add(static_cast<double>(counts.refused));
   if (result.kind == Kind::Failed) {
     spdlog::warn("cache of a trusted pod is lost pod={}/{} volume={} cache={} error=\"{}\"",
                  record.pod.ns, record.pod.name, record.volume_id, record.cache, result.why);

@@ -19,6 +19,16 @@ const std::vector<double> kSeconds{0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1,
                                    0.5,   1,      2.5,   5,    10,    30,   60,  90};
 constexpr std::array kKinds{VolumeKind::Toolchain, VolumeKind::Modules, VolumeKind::Build};
 
+kube::Counter calls(kube::Metrics& metrics, const char* method, const char* code) {
+  return metrics.counter("gobuildenv_csi_calls_total", "Calls of the kubelet, by outcome.",
+                         {{"method", method}, {"code", code}});
+}
+
+kube::Histogram durations(kube::Metrics& metrics, const char* method) {
+  return metrics.histogram("gobuildenv_csi_call_seconds", "Duration of the kubelet's calls.",
+                           kSeconds, {{"method", method}});
+}
+
 }  // namespace
 
 VolumeReporter::VolumeReporter(kube::EventRecorder* events, kube::Metrics& metrics,
@@ -43,6 +53,11 @@ VolumeReporter::VolumeReporter(kube::EventRecorder* events, kube::Metrics& metri
     }
     for (std::size_t i = 0; i < counts.size(); ++i) gauges[i].set(counts[i]);
   });
+  // There before the first call, as every series that does not name what went wrong.
+  for (const char* method : {"NodePublishVolume", "NodeUnpublishVolume"}) {
+    calls(metrics, method, "OK").add(0);
+    static_cast<void>(durations(metrics, method));
+  }
 }
 
 void VolumeReporter::waiting(const VolumeSpec& spec, const std::string& why) {
@@ -99,14 +114,8 @@ void VolumeReporter::released(const VolumeRecord& record) {
 }
 
 void VolumeReporter::call(const char* method, const char* code, double seconds) {
-  metrics_
-      .counter("gobuildenv_csi_calls_total", "Calls of the kubelet, by outcome.",
-               {{"method", method}, {"code", code}})
-      .add();
-  metrics_
-      .histogram("gobuildenv_csi_call_seconds", "Duration of the kubelet's calls.", kSeconds,
-                 {{"method", method}})
-      .observe(seconds);
+  calls(metrics_, method, code).add();
+  durations(metrics_, method).observe(seconds);
 }
 
 void VolumeReporter::event(const PodIdentity& pod, bool warning, const char* reason,
