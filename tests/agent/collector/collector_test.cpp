@@ -12,6 +12,7 @@
 #include <atomic>
 #include <csignal>
 #include <ctime>
+#include <functional>
 #include <map>
 #include <new>
 #include <random>
@@ -207,10 +208,10 @@ TEST_F(Collecting, ARootThatIsNotThere) {
 
 /// Collects and empties in a child.
 [[noreturn]] void collect_in_child(const std::string& root, const TestClock& clock,
-                                   const StepHook& hook) {
+                                   const StepHook& hook, const Limits& limits = everything_goes()) {
   FixedRoots roots;
   roots.held = {{std::string(kModules) + "/keep.example/k@v1.0.0", "a lease"}};
-  const auto report = open_collector(root, clock, hook)->run(roots, everything_goes());
+  const auto report = open_collector(root, clock, hook)->run(roots, limits);
   std::atomic<bool> stop = false;
   const auto trash = Trash::open(testing::open_path(root));
   static_cast<void>(empty_trash(*trash, {}, stop, hook));
@@ -408,42 +409,95 @@ TEST_F(Collecting, CachesOfAnEnvironmentAreNoUnit) {
   EXPECT_TRUE(exists(root_.at(kModules) + "/cache/download/example.com/a/@v/v1.0.0.lock"));
 }
 
-/// At every step of a run, and at every fortieth entry of the trash, which are alike.
-TEST_F(Collecting, KilledAtEveryStep) {
+/// Kills a run at every step in turn, and at every fortieth entry of the trash, which are alike,
+/// until one finishes. `prepare` comes before each; gives the steps that were died at.
+std::set<std::string> kill_at_every_step(const NodeRoot& root, const TestClock& clock,
+                                         const Limits& limits,
+                                         const std::function<void()>& prepare) {
   constexpr int kMostTurns = 400;
   const Shared<std::array<char, 32>> last;
   std::set<std::string> died_at;
   bool finished = false;
   for (int at = 1; !finished && at < kMostTurns; ++at) {
-    root_.fill();
+    root.fill();
+    prepare();
     const pid_t child = ::fork();
     if (child == 0) {
       int left = at;
       int entries = 0;
-      collect_in_child(root_.path(), clock_, [&](std::string_view step) {
+      const auto die = [&](std::string_view step) {
         if (step == "entry" && entries++ % 40 != 0) return;
         if (--left > 0) return;
         last->fill('\0');
         step.copy(last->data(), last->size() - 1);
         ::raise(SIGKILL);
-      });
+      };
+      collect_in_child(root.path(), clock, die, limits);
     }
     int status = 0;
-    ASSERT_EQ(::waitpid(child, &status, 0), child);
-    expect_sound(root_);
+    EXPECT_EQ(::waitpid(child, &status, 0), child);
+    expect_sound(root);
     finished = WIFEXITED(status);
     if (finished) {
-      ASSERT_EQ(WEXITSTATUS(status), 0);
+      EXPECT_EQ(WEXITSTATUS(status), 0);
     } else {
       died_at.insert(last->data());
     }
   }
   EXPECT_TRUE(finished);
-  EXPECT_EQ(died_at, (std::set<std::string>{"ages-saved", "build-action", "build-actions-done",
-                                            "build-output", "entry", "file-renamed", "file-written",
-                                            "folder-renamed", "module-done", "module-partial",
-                                            "module-renamed", "module-zip", "module-ziphash"}));
-  EXPECT_TRUE(fs::is_empty(root_.at("trash")));
+  EXPECT_TRUE(fs::is_empty(root.at("trash")));
+  return died_at;
+}
+
+TEST_F(Collecting, KilledAtEveryStep) {
+  const std::string clone = root_.at(kModules) + "/cache/vcs/" + testing::hash_of("c1");
+  const auto clone_is_whole_or_gone = [&] {
+    if (!exists(clone)) return;
+    EXPECT_TRUE(exists(clone + "/HEAD") && exists(clone + "/objects/pack")) << "a part of it";
+    EXPECT_TRUE(exists(clone + ".info")) << "go asks it whose clone this is";
+  };
+  write_file(clone + ".lock", "");
+  const auto died_at = kill_at_every_step(root_, clock_, everything_goes(), [&] {
+    clone_is_whole_or_gone();  // what the last one left
+    for (const char* part : {"/HEAD", "/objects/pack", ".info"}) write_file(clone + part, "x");
+  });
+  clone_is_whole_or_gone();
+  EXPECT_TRUE(exists(clone + ".lock"));
+  EXPECT_EQ(died_at,
+            (std::set<std::string>{
+                "ages-saved", "build-action", "build-actions-done", "build-output", "entry",
+                "file-renamed", "file-written", "folder-renamed", "module-done", "module-partial",
+                "module-renamed", "module-zip", "module-ziphash", "vcs-done", "vcs-renamed"}));
+}
+
+/// The first tier: where room is short, zips go and the modules stay.
+TEST_F(Collecting, KilledWhileZipsGo) {
+  Limits limits = without_watermarks();
+  limits.min_idle = seconds(0);
+  const std::string download = root_.at(kModules) + "/cache/download/";
+  const auto refill = [&] {
+    fs::remove_all(root_.at("caches/ns/env/mod/lower/1"));  // it would go before, and give room
+    for (const char* name : {"example.com/a", "example.com/b", "example.com/b/v2"}) {
+      write_file(download + name + "/@v/v1.0.0.zip", std::string(200, 'z'));
+    }
+  };
+  refill();
+  const auto found = open().dry_run({}, limits);
+  ASSERT_TRUE(found) << found.error();
+  const auto zip = std::find_if(found->inventory.units.begin(), found->inventory.units.end(),
+                                [](const Unit& unit) { return unit.zip_bytes > 0; });
+  ASSERT_NE(zip, found->inventory.units.end());
+  // Two zips are not enough.
+  limits.environments["ns/env"] = {
+      hours(1000), found->inventory.environments.at("ns/env").bytes - 2 * zip->zip_bytes - 1};
+  const auto died_at = kill_at_every_step(root_, clock_, limits, refill);
+  EXPECT_EQ(died_at,
+            (std::set<std::string>{"ages-saved", "file-renamed", "file-written", "zip-removed"}));
+  for (const char* name : {"example.com/a", "example.com/b", "example.com/b/v2"}) {
+    EXPECT_FALSE(exists(download + name + "/@v/v1.0.0.zip")) << name;
+    EXPECT_TRUE(exists(download + name + "/@v/v1.0.0.ziphash")) << name;
+    EXPECT_TRUE(exists(root_.at(kModules) + "/" + name + "@v1.0.0/go.mod")) << name;
+  }
 }
 
 /// Counts only kills that came while there was still something to do: turns until there are 250.
