@@ -3,7 +3,11 @@
 #include <gtest/gtest.h>
 #include <sys/file.h>
 
+#include <algorithm>
 #include <ctime>
+#include <functional>
+#include <iterator>
+#include <utility>
 
 #include "agent/collector/remove_builds.hpp"
 #include "tests/agent/collector/fixture.hpp"
@@ -57,6 +61,33 @@ TEST_F(Remove, AModuleGoesWhole) {
   for (const char* stays : {".lock", ".info", ".mod"}) EXPECT_TRUE(exists(stem_ + stays)) << stays;
   EXPECT_TRUE(exists(cache_ + "/example.com/two@v1.0.0/go.mod"));
   EXPECT_EQ(trashed(), 1U);
+}
+
+/// What is not counted any more is all still there under another name: making room takes no longer
+/// for more of it.
+TEST_F(Remove, OneRenameHoweverMuchItIs) {
+  write_file(folder_.path("toolchains/go1/goroot/bin/go"), "go");
+  write_file(cache_ + "/cache/vcs/c1/HEAD", "x");
+  const auto look = [](const std::string& path) {
+    struct stat raw {};
+    EXPECT_EQ(::lstat(path.c_str(), &raw), 0) << path;
+    return std::pair(raw.st_ino, std::distance(fs::recursive_directory_iterator(path),
+                                               fs::recursive_directory_iterator()));
+  };
+  const auto check = [&](const std::string& path, const std::function<RemovalResult()>& remove) {
+    const auto before = look(path);
+    EXPECT_EQ(remove().outcome, Removal::Done) << path;
+    const fs::directory_iterator trash(folder_.path("trash"));
+    EXPECT_TRUE(std::any_of(fs::begin(trash), fs::end(trash), [&](const auto& entry) {
+      return look(entry.path()) == before;
+    })) << path;
+  };
+  check(cache_ + "/example.com/one@v1.0.0",
+        [&] { return remove_module(cache(), "example.com/one@v1.0.0", trash_, kFree); });
+  check(cache_ + "/cache/vcs/c1",
+        [&] { return remove_vcs(cache(), "cache/vcs/c1", trash_, kFree); });
+  check(folder_.path("toolchains/go1"),
+        [&] { return remove_folder(root_, "toolchains/go1", trash_, kFree); });
 }
 
 /// Nobody's go works in a layer, and everybody's is shown it: whatever we die at, the next one

@@ -2,11 +2,14 @@
 
 #include <gtest/gtest.h>
 #include <linux/fs.h>
+#include <linux/ioprio.h>
 #include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <condition_variable>
@@ -222,9 +225,13 @@ TEST_F(Emptying, InTheBackground) {
   std::mutex mutex;
   std::condition_variable told;
   std::uint64_t removed = 0;
+  int cpu = -1;
+  long io = -1;
   TrashEmptier emptier(root_, 0, [&](const EmptyReport& report) {
     const std::lock_guard lock(mutex);
     removed += report.entries;
+    cpu = ::sched_getscheduler(0);
+    io = ::syscall(SYS_ioprio_get, IOPRIO_WHO_PROCESS, 0);
     told.notify_all();
   });
   // Without a bound of its own: a thread of idle priority waits for every build on the machine.
@@ -234,6 +241,8 @@ TEST_F(Emptying, InTheBackground) {
     EXPECT_EQ(removed, want);
   };
   wait_for(4);
+  EXPECT_EQ(cpu, SCHED_IDLE) << "builds come first";
+  EXPECT_EQ(IOPRIO_PRIO_CLASS(io), IOPRIO_CLASS_IDLE);
   write_file(trash_path_ + "/more", "x");
   emptier.wake();
   wait_for(5);
