@@ -29,7 +29,7 @@ function(gbe_test)
   add_test(NAME ${ARG_NAME} COMMAND ${ARG_NAME}_test --gtest_brief=1
     WORKING_DIRECTORY "${CMAKE_SOURCE_DIR}")
   # libcpprest is not instrumented, so what uses it reports races that are none.
-  if(ARG_NAME MATCHES "^(kube|controllers|webhooks_server|agent_(caches_node|collection|fetch|store)$)" AND NOT ARG_NAME STREQUAL "kube_web")
+  if(ARG_NAME MATCHES "^(kube|controllers|webhooks_server|agent_(caches_node|collection|fetch|store|trash)$)" AND NOT ARG_NAME STREQUAL "kube_web")
     list(APPEND ARG_LABELS threads)
     target_link_libraries(${ARG_NAME}_test PRIVATE gbe_logger_before_threads)
     add_dependencies(threaded_tests ${ARG_NAME}_test)
