@@ -238,7 +238,7 @@ class Rendering(unittest.TestCase):
                     "webhook.excludedNamespaces={a}", *CA)
         for mode in ("self-managed", "cert-manager"):
             text = template(*settings, f"webhook.certificates.mode={mode}", only="deployment")
-            used = set(re.findall(r"- (--[a-z-]+)", text))
+            used = set(re.findall(r'- "?(--[a-z-]+)', text))
             self.assertGreater(len(used), 8)
             self.assertEqual(set(), used - known)
 
@@ -248,9 +248,25 @@ class Rendering(unittest.TestCase):
         known = set(re.findall(r'add_(?:option|flag)\(\s*"(--[a-z-]+)"', source))
         text = template("agent.enabled=true", "manager.moduleProxy=https://goproxy.example",
                         "manager.sumDB=off", f"agent.startupTaint={TAINT}:NoSchedule", "agent.credentialsSecret=proxies", *CA, only="agent")
-        used = set(re.findall(r"- (--[a-z-]+)", text))
+        used = set(re.findall(r'- "?(--[a-z-]+)', text))
         self.assertGreater(len(used), 8)
         self.assertEqual(set(), used - known)
+
+    def test_values_arrive_as_they_were_written(self):
+        """From a file of values, where helm makes every number a float, and with what YAML minds."""
+        proxy, database = "https://goproxy.example/a #b|https://c: d", "sum.example+0123 https://e #f"
+        with tempfile.NamedTemporaryFile("w", suffix=".yaml") as values:
+            json.dump({"manager": {"moduleProxy": proxy, "sumDB": database},
+                       "agent": {"enabled": True, "collector": {"deleteRate": 2000000}}}, values)
+            values.flush()
+            found = objects(run_helm("template", "gobuildenv", CHART, "--namespace", NAMESPACE,
+                                     "--no-hooks", "--values", values.name))
+        for kind, name, proxies in (("Deployment", "gobuildenv", "--module-proxy"),
+                                    ("DaemonSet", "gobuildenv-agent", "--proxies")):
+            args = found[kind, name]["spec"]["template"]["spec"]["containers"][0]["args"]
+            self.assertIn(f"{proxies}={proxy}", args)
+            self.assertIn(f"--sum-db={database}", args)
+        self.assertIn("--delete-rate=2000000", args)
 
     def test_the_agent_is_opt_in(self):
         kinds = {kind for kind, _ in objects(template())}
